@@ -1,0 +1,39 @@
+/** What the pipeline offers to the doors: one callable per RPC, with messages in and out and RpcError as the only throw. */
+import type { DescMethodServerStreaming, DescMethodUnary, Message } from '@bufbuild/protobuf';
+
+/** What a door knows of a call beside its message. */
+export interface CallContext {
+  /** Names the call in logs; made by the door, never taken from the caller. */
+  readonly requestId: string;
+  /** The address of the peer as the socket tells it, without port. */
+  readonly peerAddress: string;
+  /** Aborted when the caller goes away, the deadline passes or the server stops. It never cancels a write half-way. */
+  readonly signal: AbortSignal;
+}
+
+/** A unary RPC. `call` throws RpcError and nothing else. */
+export interface UnaryRpc {
+  readonly kind: 'unary';
+  /** The full path, `/passmanager.data.v1.DataService/GetEntry`. */
+  readonly path: string;
+  readonly method: DescMethodUnary;
+  call(request: Message, context: CallContext): Promise<Message>;
+}
+
+/** A server-streaming RPC. Iterating throws RpcError and nothing else. */
+export interface StreamingRpc {
+  readonly kind: 'server_streaming';
+  readonly path: string;
+  readonly method: DescMethodServerStreaming;
+  call(request: Message, context: CallContext): AsyncIterable<Message>;
+}
+
+export type Rpc = UnaryRpc | StreamingRpc;
+
+/** Whether the server can serve now; what health and readiness answer. */
+export interface Readiness {
+  /** True while both doors and the database serve. */
+  isServing(): boolean;
+  /** Calls `listener` at every change of isServing(); returns what ends that. */
+  onChange(listener: (serving: boolean) => void): () => void;
+}
