@@ -1,0 +1,126 @@
+/**
+ * The session check of every sealed request, as SQL. A statement made here finds the account, spends the request
+ * number and does its work in one round trip and one transaction; none of the three happens without the others.
+ *
+ * Parameters of every statement: $1 session id, $2 user id, $3 request number; those of the work follow from $4.
+ * The work sees `account` (the user's row) and `gate` (one row when the number was accepted; `gate.admitted` is false
+ * while a password change is open) and defines a CTE named `result`.
+ *
+ * Lock order everywhere: the user's row, then the session's, then entries.
+ */
+
+/** Upper bound of requests of a session without a limit of its own. */
+export const UNLIMITED_REQUESTS = 2n ** 32n;
+
+const ACCOUNT_COLUMNS = `id, revision, history_id, entry_count, change_session_id,
+    change_session_id is not null and change_expires_at > clock_timestamp() as change_open`;
+
+/** The account row of a read: not locked. */
+const READ_ACCOUNT = `account as materialized (
+  select ${ACCOUNT_COLUMNS} from users where id = $2
+)`;
+
+/** The account row of a write: locked first, so that writes of one user stand in line and see each other's revision. */
+const WRITE_ACCOUNT = `account as materialized (
+  select ${ACCOUNT_COLUMNS} from users where id = $2 for no key update
+)`;
+
+/** A session that lives: not expired, not spent; one of a password change only while that change is open. */
+const SESSION_LIVES = `s.id = $1 and s.user_id = account.id
+    and (s.expires_at is null or s.expires_at > clock_timestamp())
+    and s.request_count < coalesce(s.maximum_requests, ${UNLIMITED_REQUESTS})
+    and (s.kind = 1 or (account.change_open and account.change_session_id = s.id))`;
+
+/** RFC 4303 §3.4.3 with a window of 64. CASE, because PostgreSQL may evaluate AND in any order. */
+const NUMBER_IS_NEW = `case
+      when $3::bigint > s.highest_request_number then true
+      when $3 + 64 <= s.highest_request_number then false
+      else (s.request_window >> (s.highest_request_number - $3)::int) & 1 = 0
+    end`;
+
+const SPENT = `spent as (
+  update login_sessions as s set
+    highest_request_number = greatest(s.highest_request_number, $3::bigint),
+    request_window = case
+      when $3 <= s.highest_request_number
+        then s.request_window | (1::bigint << (s.highest_request_number - $3)::int)
+      when $3 - s.highest_request_number >= 64 then 1
+      else (s.request_window << ($3 - s.highest_request_number)::int) | 1
+    end,
+    request_count = s.request_count + 1,
+    last_used_at = clock_timestamp()
+  from account
+  where ${SESSION_LIVES}
+    and ${NUMBER_IS_NEW}
+  returning s.kind, s.request_count
+)`;
+
+const GATE = `gate as materialized (
+  select spent.kind, spent.request_count, account.change_open, not account.change_open as admitted
+  from spent, account
+)`;
+
+const SELECT_RESULT = `select gate.kind as gate_kind, gate.request_count as gate_request_count,
+  gate.change_open as gate_change_open, result.*
+from (select) as always left join gate on true left join result on true`;
+
+/** A sealed read in its two forms. */
+export interface GatedRead {
+  /** Spends the number. */
+  readonly text: string;
+  /** Checks the session and spends nothing: for a database that cannot write, and for asking again after a lost answer. */
+  readonly unspentText: string;
+}
+
+/** A sealed write in its two forms. */
+export interface GatedWrite {
+  /** Locks the account, spends the number and does the work. */
+  readonly text: string;
+  /** The work alone, for a transaction that has locked the account in a statement before: it sees all that is committed. */
+  readonly workText: string;
+}
+
+/** Composes a sealed read from the CTEs of its work. */
+export function gatedRead(work: string): GatedRead {
+  return {
+    text: `with ${READ_ACCOUNT}, ${SPENT}, ${GATE}, ${work}\n${SELECT_RESULT}`,
+    unspentText: `with ${READ_ACCOUNT}, spent as (
+  select s.kind, s.request_count from login_sessions s, account where ${SESSION_LIVES} and $3::bigint is not null
+), ${GATE}, ${work}\n${SELECT_RESULT}`,
+  };
+}
+
+/** Composes a sealed write from the CTEs of its work. */
+export function gatedWrite(work: string): GatedWrite {
+  return {
+    text: `with ${WRITE_ACCOUNT}, ${SPENT}, ${GATE}, ${work}\n${SELECT_RESULT}`,
+    workText: `with ${READ_ACCOUNT}, gate as materialized (
+  select not change_open as admitted from account where $1::uuid is not null and $3::bigint is not null
+), ${work}\nselect result.* from result`,
+  };
+}
+
+/** Locks the user's row and tells what a transaction decides by. $1 user id. */
+export const LOCK_ACCOUNT = `select id, revision, history_id, entry_count, credential_generation, change_session_id,
+  change_begun_by, change_opened_at, change_expires_at, change_remaining_entries,
+  change_session_id is not null and change_expires_at > clock_timestamp() as change_open
+from users where id = $1 for no key update`;
+
+/** Spends a number inside a transaction that holds the account's lock. */
+export const SPEND_IN_TRANSACTION = `with ${READ_ACCOUNT}, ${SPENT} select kind, request_count from spent`;
+
+/** How long a password change lives after its last accepted request, and in all, in seconds. */
+export const CHANGE_IDLE_SECONDS = 300;
+export const CHANGE_TOTAL_SECONDS = 3600;
+
+/** Renews the open password change. $1 user id, $2 change session. */
+export const RENEW_CHANGE = `update users set change_expires_at = least(
+  clock_timestamp() + interval '${CHANGE_IDLE_SECONDS} seconds', change_opened_at + interval '${CHANGE_TOTAL_SECONDS} seconds')
+where id = $1 and change_session_id = $2`;
+
+/** What the session's row says of its window; no row: the session is gone. $1 session id, $2 user id. */
+export const SESSION_WINDOW = `select highest_request_number, request_window, request_count, maximum_requests
+from login_sessions where id = $1 and user_id = $2`;
+
+/** The session for the key cache. $1 session id. */
+export const SESSION_KEY = `select user_id, kind, session_key from login_sessions where id = $1`;

@@ -1,0 +1,78 @@
+/** Accounts, log-ins and sessions as SQL: what runs a few times a session. */
+import { UNLIMITED_REQUESTS } from './gate_statements.ts';
+
+/** The sealed credentials of a user or an attempt, in the order in which they are written. */
+const CREDENTIALS = `srp_salt, srp_verifier, master_key_salt, encrypted_vault_header,
+  kdf_algorithm, kdf_memory_kib, kdf_iterations, kdf_parallelism`;
+
+/** Makes an account. $1 id, $2 lookup, $3 history id, $4–$11 credentials. No row: the name is taken. */
+export const INSERT_USER = `insert into users (id, username_lookup, history_id, ${CREDENTIALS})
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+on conflict (username_lookup) do nothing returning id`;
+
+/** The credentials by name. $1 lookup. */
+export const FIND_CREDENTIALS = `select id, credential_generation, ${CREDENTIALS} from users where username_lookup = $1`;
+
+/** Locks an invite. $1 hash of the code. */
+export const LOCK_INVITE = `select used_by, coalesce(expires_at <= clock_timestamp(), false) as expired
+from invites where code_hash = $1 for update`;
+
+/** Takes an invite. $1 hash of the code, $2 lookup of the name. */
+export const CLAIM_INVITE = 'update invites set used_by = $2, used_at = clock_timestamp() where code_hash = $1';
+
+/** Renames the locked account; log-ins that are under way end by their generation. $1 user id, $2 new lookup. */
+export const CHANGE_USERNAME = `update users set username_lookup = $2, credential_generation = credential_generation + 1
+where id = $1`;
+
+/** Ends all log-ins and starts of a password change that are under way. $1 user id. */
+export const DELETE_ATTEMPTS = 'delete from auth_ephemerals where user_id = $1';
+
+/** Deletes an account; its rows elsewhere go with it. $1 user id. */
+export const DELETE_USER = 'delete from users where id = $1';
+
+/** How long a pending attempt lives, in seconds. */
+export const ATTEMPT_SECONDS = 180;
+
+/** Keeps a log-in attempt. $1 id, $2 user id or null, $3 lookup, $4 generation, $5 client and $6 server protocol, $7 sealed b, $8 B. */
+export const INSERT_LOGIN_ATTEMPT = `insert into auth_ephemerals
+  (id, user_id, username_lookup, credential_generation, client_protocol, server_protocol, kind, eph_private_b, eph_public_b, expires_at)
+values ($1, $2, $3, $4, $5, $6, 1, $7, $8, clock_timestamp() + interval '${ATTEMPT_SECONDS} seconds')`;
+
+/** Consumes a log-in attempt and reads the credentials that it is about. $1 id. */
+export const CONSUME_LOGIN_ATTEMPT = `with consumed as (
+  delete from auth_ephemerals where id = $1 and kind = 1
+  returning user_id, username_lookup, credential_generation, client_protocol, server_protocol, eph_private_b, eph_public_b,
+    expires_at > clock_timestamp() as alive
+)
+select c.username_lookup, c.credential_generation as attempt_generation, c.client_protocol, c.server_protocol,
+  c.eph_private_b, c.eph_public_b, c.alive, u.id, u.credential_generation, u.srp_salt, u.srp_verifier, u.master_key_salt,
+  u.encrypted_vault_header, u.kdf_algorithm, u.kdf_memory_kib, u.kdf_iterations, u.kdf_parallelism
+from consumed c left join users u on u.id = c.user_id`;
+
+/** Locks the account of a log-in. $1 user id. */
+export const LOCK_GENERATION = 'select credential_generation from users where id = $1 for no key update';
+
+const LIVE_SESSION = `(expires_at is null or expires_at > clock_timestamp())
+  and request_count < coalesce(maximum_requests, ${UNLIMITED_REQUESTS})`;
+
+/** Makes room for one more log-in session: those used longest ago go. $1 user id, $2 how many may be there afterwards. */
+export const EVICT_SESSIONS = `delete from login_sessions where id in (
+  select id from login_sessions where user_id = $1 and kind = 1 and ${LIVE_SESSION}
+  order by last_used_at desc, created_at desc, id offset $2::int
+) returning id`;
+
+/** Opens a log-in session. $1 id, $2 user id, $3 sealed K, $4 maximum of requests or null, $5 seconds to live or null. */
+export const INSERT_SESSION = `insert into login_sessions
+  (id, user_id, session_key, kind, maximum_requests, expires_at, last_used_at, created_at)
+values ($1, $2, $3, 1, $4, clock_timestamp() + make_interval(secs => $5), clock_timestamp(), clock_timestamp())`;
+
+/** The user's live log-in sessions, oldest first. $1 user id. */
+export const LIST_SESSIONS = `select id, kind, created_at, last_used_at, expires_at,
+  coalesce(maximum_requests - request_count, -1) as remaining_requests
+from login_sessions where user_id = $1 and kind = 1 and ${LIVE_SESSION} order by created_at, id`;
+
+/** Ends one live log-in session. $1 user id, $2 session id. */
+export const DELETE_SESSION = `delete from login_sessions where user_id = $1 and id = $2 and kind = 1 and ${LIVE_SESSION} returning id`;
+
+/** Ends all sessions. $1 user id. */
+export const DELETE_ALL_SESSIONS = 'delete from login_sessions where user_id = $1 returning id';

@@ -1,0 +1,142 @@
+/**
+ * Bounds the connections of a door. A connection is silent until it has greeted (spoken HTTP), then idle while it has no
+ * request in flight. Silence has a time limit; at the cap the oldest silent connection makes room for a newcomer, then
+ * the longest idle one, and only when every connection is at work is the newcomer turned away. So connections that cost
+ * their maker nothing keep nobody out.
+ */
+import type { Server, Socket } from 'node:net';
+import { peerAddress } from './door.ts';
+
+/** One open connection. */
+export interface Connection {
+  readonly socket: Socket;
+  /** The peer's address without port. */
+  readonly peerAddress: string;
+  /** Requests in flight. */
+  active: number;
+}
+
+/** A socket, or a TLS or HTTP/2 wrapper of one, as far as it tells whose it is. */
+export interface PeerOfSocket {
+  readonly remoteAddress?: string | undefined;
+  readonly remotePort?: number | undefined;
+}
+
+export class ConnectionGuard {
+  readonly #maxConnections: number;
+  readonly #greetingTimeoutMs: number;
+  /** By peer address and port, which wrappers of a socket know as well. */
+  readonly #byPeer = new Map<string, Connection>();
+  /** Oldest first. */
+  readonly #silent = new Map<Connection, NodeJS.Timeout>();
+  /** Longest idle first. */
+  readonly #idle = new Set<Connection>();
+  readonly #whenEmpty: (() => void)[] = [];
+
+  constructor(limits: { readonly maxConnections: number; readonly greetingTimeoutMs: number }) {
+    this.#maxConnections = limits.maxConnections;
+    this.#greetingTimeoutMs = limits.greetingTimeoutMs;
+  }
+
+  /** Open connections. */
+  get size(): number {
+    return this.#byPeer.size;
+  }
+
+  /** Admits every connection of a listener before anybody else sees it. */
+  watch(server: Server): void {
+    server.prependListener('connection', (socket: Socket) => this.admit(socket));
+  }
+
+  /** Takes a new socket in, as silent. False when there was no room: the socket is destroyed. */
+  admit(socket: Socket): boolean {
+    // A peer that has gone already has no address; there is nothing to guard.
+    if (socket.remoteAddress === undefined || !this.#makeRoom()) {
+      socket.destroy();
+      return false;
+    }
+    const connection: Connection = { socket, peerAddress: peerAddress(socket.remoteAddress), active: 0 };
+    const key = peerKey(socket);
+    this.#byPeer.set(key, connection);
+    const timer = setTimeout(() => socket.destroy(), this.#greetingTimeoutMs);
+    timer.unref();
+    this.#silent.set(connection, timer);
+    // Finds peers that vanished without a word, which a stream without traffic would never notice.
+    socket.setKeepAlive(true, 60_000);
+    // Without a listener a reset by the peer would end the process.
+    socket.on('error', () => socket.destroy());
+    socket.once('close', () => {
+      this.#forget(connection);
+      this.#byPeer.delete(key);
+      if (this.#byPeer.size === 0) for (const resolve of this.#whenEmpty.splice(0)) resolve();
+    });
+    return true;
+  }
+
+  /** The connection that a socket or a wrapper of it belongs to; undefined when it is closed. */
+  find(socket: PeerOfSocket | undefined): Connection | undefined {
+    return socket === undefined ? undefined : this.#byPeer.get(peerKey(socket));
+  }
+
+  /** The connection has spoken HTTP. */
+  greeted(connection: Connection): void {
+    const timer = this.#silent.get(connection);
+    if (timer === undefined) return;
+    clearTimeout(timer);
+    this.#silent.delete(connection);
+    this.#idle.add(connection);
+  }
+
+  /** A request begins on the connection. */
+  begin(connection: Connection): void {
+    if (connection.active === 0) {
+      this.greeted(connection);
+      this.#idle.delete(connection);
+    }
+    connection.active += 1;
+  }
+
+  /** A request that began has ended. */
+  end(connection: Connection): void {
+    connection.active -= 1;
+    if (connection.active === 0 && !connection.socket.destroyed) this.#idle.add(connection);
+  }
+
+  /** Destroys the connections that have not greeted. */
+  destroySilent(): void {
+    for (const { socket } of [...this.#silent.keys()]) socket.destroy();
+  }
+
+  /** Destroys every connection. */
+  destroyAll(): void {
+    for (const { socket } of [...this.#byPeer.values()]) socket.destroy();
+  }
+
+  /** Resolves when no connection is open. */
+  empty(): Promise<void> {
+    if (this.#byPeer.size === 0) return Promise.resolve();
+    return new Promise((resolve) => this.#whenEmpty.push(resolve));
+  }
+
+  #makeRoom(): boolean {
+    if (this.#silent.size + this.#idle.size === 0) return this.#byPeer.size < this.#maxConnections;
+    while (this.#byPeer.size >= this.#maxConnections) {
+      const { value: loser } = this.#silent.size > 0 ? this.#silent.keys().next() : this.#idle.keys().next();
+      if (loser === undefined) return false;
+      loser.socket.destroy();
+      this.#forget(loser);
+      this.#byPeer.delete(peerKey(loser.socket));
+    }
+    return true;
+  }
+
+  #forget(connection: Connection): void {
+    clearTimeout(this.#silent.get(connection));
+    this.#silent.delete(connection);
+    this.#idle.delete(connection);
+  }
+}
+
+function peerKey({ remoteAddress, remotePort }: PeerOfSocket): string {
+  return `${remoteAddress} ${remotePort}`;
+}

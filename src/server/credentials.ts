@@ -1,0 +1,90 @@
+/** The credentials of an account between the contract and their sealed columns. */
+import type { ColumnSealer } from '../database/column_sealer.ts';
+import type { Row } from '../database/database.ts';
+import { equalBytes } from '../protocol/bytes.ts';
+import type { KdfParameters } from '../protocol/kdf.ts';
+
+/** What a password is verified and a vault is opened with. */
+export interface Credentials {
+  /** 32 bytes. */
+  readonly srpSalt: Uint8Array;
+  /** 512 bytes. */
+  readonly srpVerifier: Uint8Array;
+  /** 32 bytes. */
+  readonly masterKeySalt: Uint8Array;
+  readonly kdf: KdfParameters;
+  /** 30 to 16,384 bytes, opaque. */
+  readonly encryptedVaultHeader: Uint8Array;
+}
+
+/** Columns of credentials, sealed. */
+export interface CredentialRow extends Row {
+  readonly srp_salt: Buffer;
+  readonly srp_verifier: Buffer;
+  readonly master_key_salt: Buffer;
+  readonly encrypted_vault_header: Buffer;
+  readonly kdf_algorithm: number;
+  readonly kdf_memory_kib: number;
+  readonly kdf_iterations: number;
+  readonly kdf_parallelism: number;
+}
+
+export class CredentialSealer {
+  readonly #sealer: ColumnSealer;
+
+  constructor(sealer: ColumnSealer) {
+    this.#sealer = sealer;
+  }
+
+  /**
+   * The columns' values in the order srp_salt, srp_verifier, master_key_salt, encrypted_vault_header, kdf_algorithm,
+   * kdf_memory_kib, kdf_iterations, kdf_parallelism. `prefix` is '' or 'new_', part of the columns' names.
+   */
+  seal(table: string, rowId: string, prefix: '' | 'new_', credentials: Credentials): (Buffer | number)[] {
+    const sealed = (column: string, value: Uint8Array) =>
+      this.#sealer.seal(table, `${prefix}${column}`, rowId, value);
+    const { algorithm, memoryKib, iterations, parallelism } = credentials.kdf;
+    return [
+      sealed('srp_salt', credentials.srpSalt),
+      sealed('srp_verifier', credentials.srpVerifier),
+      sealed('master_key_salt', credentials.masterKeySalt),
+      sealed('encrypted_vault_header', credentials.encryptedVaultHeader),
+      algorithm,
+      memoryKib,
+      iterations,
+      parallelism,
+    ];
+  }
+
+  /** Opens a row's credentials. Throws SealBrokenError for a value that was moved or changed. */
+  open(table: string, rowId: string, prefix: '' | 'new_', row: CredentialRow): Credentials {
+    const opened = (column: string, value: Buffer) =>
+      this.#sealer.open(table, `${prefix}${column}`, rowId, value);
+    return {
+      srpSalt: opened('srp_salt', row.srp_salt),
+      srpVerifier: opened('srp_verifier', row.srp_verifier),
+      masterKeySalt: opened('master_key_salt', row.master_key_salt),
+      encryptedVaultHeader: opened('encrypted_vault_header', row.encrypted_vault_header),
+      kdf: {
+        algorithm: row.kdf_algorithm,
+        memoryKib: row.kdf_memory_kib,
+        iterations: row.kdf_iterations,
+        parallelism: row.kdf_parallelism,
+      },
+    };
+  }
+
+  /** Whether two credentials are the same, byte for byte. */
+  equal(one: Credentials, other: Credentials): boolean {
+    return (
+      equalBytes(one.srpSalt, other.srpSalt) &&
+      equalBytes(one.srpVerifier, other.srpVerifier) &&
+      equalBytes(one.masterKeySalt, other.masterKeySalt) &&
+      equalBytes(one.encryptedVaultHeader, other.encryptedVaultHeader) &&
+      one.kdf.algorithm === other.kdf.algorithm &&
+      one.kdf.memoryKib === other.kdf.memoryKib &&
+      one.kdf.iterations === other.kdf.iterations &&
+      one.kdf.parallelism === other.kdf.parallelism
+    );
+  }
+}

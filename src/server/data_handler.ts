@@ -1,0 +1,353 @@
+/** DataService: the entries of a vault. The server stores opaque bytes under ids that clients choose. */
+import { timestampFromDate } from '@bufbuild/protobuf/wkt';
+import type {
+  BatchCreateEntriesPayload,
+  BatchDeleteEntriesPayload,
+  BatchGetEntriesPayload,
+  BatchUpdateEntriesPayload,
+  CreateEntryPayload,
+  DataService,
+  DeleteEntryPayload,
+  GetEntryPayload,
+  ListEntriesPayload,
+  SyncEntriesPayload,
+  UpdateEntryPayload,
+} from '../../gen/passmanager/data/v1/data_service_pb.ts';
+import type { Row, Transaction } from '../database/database.ts';
+import {
+  BATCH_ACCOUNT,
+  BATCH_CREATE,
+  BATCH_DELETE,
+  BATCH_GET_ENTRIES,
+  BATCH_STATE,
+  BATCH_UPDATE,
+  CREATE_ENTRY,
+  DELETE_ENTRY,
+  ENTRY_ROW,
+  GET_ENTRY,
+  LIST_ENTRIES,
+  PAGE_BYTES,
+  SYNC_ENTRIES,
+  UPDATE_ENTRY,
+} from '../database/entry_statements.ts';
+import {
+  entryExists,
+  type FieldError,
+  fieldNotFound,
+  RpcFailure,
+  revisionConflict,
+  tooManyRequests,
+} from './errors.ts';
+import type { HandlerOf } from './pipeline.ts';
+import type { Account, RequestGate, SealedCall } from './request_gate.ts';
+import type { RevisionFeed } from './revision_feed.ts';
+
+/** The limits of DataService. */
+export interface DataLimits {
+  readonly maxEntriesPerUser: number;
+  readonly defaultPageSize: number;
+  readonly maxPageSize: number;
+}
+
+/** An entry as its row holds it; a tombstone has no name and no data. */
+export interface EntryRow extends Row {
+  readonly entry_id: string;
+  readonly entry_name: Buffer;
+  readonly entry_data: Buffer;
+  readonly revision: bigint;
+  readonly created_at: Date;
+  readonly updated_at: Date;
+}
+
+/** What a row of an entry is in the contract. */
+export function entryMessage(row: EntryRow) {
+  return {
+    entryId: row.entry_id,
+    entryName: row.entry_name,
+    entryData: row.entry_data,
+    revision: row.revision,
+    createTime: timestampFromDate(row.created_at),
+    updateTime: timestampFromDate(row.updated_at),
+  };
+}
+
+/** Entries asked for by id, as the answer of BatchGetEntries: found, missing, and what did not fit into one message. */
+export function batchGetResult(entryIds: readonly string[], rows: readonly Row[]) {
+  const found = new Map(rows.map((row) => [row.entry_id as string, row]));
+  return {
+    entries: rows.filter((row) => row.fits).map((row) => entryMessage(row as EntryRow)),
+    missingEntryIds: entryIds.filter((id) => !found.has(id)),
+    remainingEntryIds: entryIds.filter((id) => found.get(id)?.fits === false),
+  };
+}
+
+/** How one entry of a batch stands before the batch. */
+interface EntryState extends Row {
+  readonly revision: bigint | null;
+  readonly deleted: boolean;
+  readonly same: boolean;
+}
+
+/** What a batch does with one entry: nothing more to do, or write it. */
+type Decision = { readonly done: bigint } | { readonly write: true } | { readonly error: FieldError };
+
+export class DataHandler implements HandlerOf<typeof DataService> {
+  readonly #gate: RequestGate;
+  readonly #feed: RevisionFeed;
+  readonly #limits: DataLimits;
+
+  constructor(gate: RequestGate, feed: RevisionFeed, limits: DataLimits) {
+    this.#gate = gate;
+    this.#feed = feed;
+    this.#limits = limits;
+  }
+
+  async createEntry({ entryId, entryName, entryData }: CreateEntryPayload, call: SealedCall) {
+    const parameters = [entryId, entryName, entryData, this.#limits.maxEntriesPerUser];
+    const created = await this.#gate.write(call, CREATE_ENTRY, parameters);
+    if (created?.revision != null) return this.#written(call, entryId, created.revision as bigint);
+    const revision = await this.#gate.settle(call, CREATE_ENTRY, parameters, async (again, transaction) => {
+      const createdNow = await again();
+      if (createdNow?.revision != null) return createdNow.revision as bigint;
+      const entry = await readEntry(transaction, call, entryId);
+      if (entry === undefined) throw tooManyRequests();
+      if (!sameBytes(entry, entryName, entryData)) throw entryExists();
+      return entry.revision;
+    });
+    return this.#written(call, entryId, revision);
+  }
+
+  async updateEntry(
+    { entryId, entryName, entryData, expectedRevision }: UpdateEntryPayload,
+    call: SealedCall,
+  ) {
+    const parameters = [entryId, entryName, entryData, comparableRevision(expectedRevision)];
+    const updated = await this.#gate.write(call, UPDATE_ENTRY, parameters);
+    if (updated?.revision != null) return this.#written(call, entryId, updated.revision as bigint);
+    const revision = await this.#gate.settle(call, UPDATE_ENTRY, parameters, async (again, transaction) => {
+      const updatedNow = await again();
+      if (updatedNow?.revision != null) return updatedNow.revision as bigint;
+      const entry = await readEntry(transaction, call, entryId);
+      if (entry === undefined || entry.entry_name === null) throw fieldNotFound('entry_id');
+      if (!sameBytes(entry, entryName, entryData)) throw revisionConflict(entry.revision);
+      return entry.revision;
+    });
+    return this.#written(call, entryId, revision);
+  }
+
+  async deleteEntry({ entryId, expectedRevision }: DeleteEntryPayload, call: SealedCall) {
+    const parameters = [entryId, comparableRevision(expectedRevision)];
+    const deleted = await this.#gate.write(call, DELETE_ENTRY, parameters);
+    if (deleted?.revision != null) return this.#written(call, entryId, deleted.revision as bigint);
+    const revision = await this.#gate.settle(call, DELETE_ENTRY, parameters, async (again, transaction) => {
+      const deletedNow = await again();
+      if (deletedNow?.revision != null) return deletedNow.revision as bigint;
+      const entry = await readEntry(transaction, call, entryId);
+      if (entry === undefined) throw fieldNotFound('entry_id');
+      if (entry.entry_name !== null) throw revisionConflict(entry.revision);
+      return entry.revision;
+    });
+    return this.#written(call, entryId, revision);
+  }
+
+  async getEntry({ entryId }: GetEntryPayload, call: SealedCall) {
+    const [row] = await this.#gate.read(call, GET_ENTRY, [entryId]);
+    if (row === undefined || row.entry_id === null) throw fieldNotFound('entry_id');
+    return entryMessage(row as EntryRow);
+  }
+
+  /** Pages go by entry_id, which no change moves: what stays unchanged is neither skipped nor repeated. */
+  async listEntries({ pageSize, pageToken }: ListEntriesPayload, call: SealedCall) {
+    const size = this.#pageSize(pageSize);
+    const rows = await this.#gate.read(call, LIST_ENTRIES, [pageToken === '' ? null : pageToken, size]);
+    const listed = rows.filter((row) => row.entry_id !== null) as EntryRow[];
+    let bytes = 0;
+    const page = listed.slice(0, size).filter((row, index) => {
+      bytes += row.entry_name.length + 128;
+      return bytes <= PAGE_BYTES || index === 0;
+    });
+    return {
+      entries: page.map((row) => ({
+        entryId: row.entry_id,
+        entryName: row.entry_name,
+        revision: row.revision,
+      })),
+      nextPageToken: page.length < listed.length ? page.at(-1)!.entry_id : '',
+    };
+  }
+
+  async batchCreateEntries({ entries }: BatchCreateEntriesPayload, call: SealedCall) {
+    return this.#batch(call, entries, {
+      decide: (state, index) => {
+        if (state.revision === null) return { write: true };
+        return state.same ? { done: state.revision } : failed(entryExists(`entries[${index}].entry_id`));
+      },
+      write: async (transaction, account, written) => {
+        if (account.entry_count + written.length > this.#limits.maxEntriesPerUser) throw tooManyRequests();
+        await transaction.execute(BATCH_CREATE, [
+          account.id,
+          written.map(({ entry }) => entry.entryId),
+          written.map(({ entry }) => entry.entryName),
+          written.map(({ entry }) => entry.entryData),
+          written.map(({ revision }) => revision),
+        ]);
+        return written.length;
+      },
+    });
+  }
+
+  async batchUpdateEntries({ entries }: BatchUpdateEntriesPayload, call: SealedCall) {
+    return this.#batch(call, entries, {
+      decide: (state, index) => {
+        if (state.revision === null || state.deleted) {
+          return failed(fieldNotFound(`entries[${index}].entry_id`));
+        }
+        if (state.same) return { done: state.revision };
+        return conflict(state.revision, entries[index]!.expectedRevision, index) ?? { write: true };
+      },
+      write: async (transaction, account, written) => {
+        await transaction.execute(BATCH_UPDATE, [
+          account.id,
+          written.map(({ entry }) => entry.entryId),
+          written.map(({ entry }) => entry.entryName),
+          written.map(({ entry }) => entry.entryData),
+          written.map(({ revision }) => revision),
+        ]);
+        return 0;
+      },
+    });
+  }
+
+  async batchDeleteEntries({ entries }: BatchDeleteEntriesPayload, call: SealedCall) {
+    return this.#batch(call, entries, {
+      decide: (state, index) => {
+        if (state.revision === null) return failed(fieldNotFound(`entries[${index}].entry_id`));
+        if (state.deleted) return { done: state.revision };
+        return conflict(state.revision, entries[index]!.expectedRevision, index) ?? { write: true };
+      },
+      write: async (transaction, account, written) => {
+        await transaction.execute(BATCH_DELETE, [
+          account.id,
+          written.map(({ entry }) => entry.entryId),
+          written.map(({ revision }) => revision),
+        ]);
+        return -written.length;
+      },
+    });
+  }
+
+  async batchGetEntries({ entryIds }: BatchGetEntriesPayload, call: SealedCall) {
+    const rows = await this.#gate.read(call, BATCH_GET_ENTRIES, [entryIds]);
+    return batchGetResult(
+      entryIds,
+      rows.filter((row) => row.entry_id !== null),
+    );
+  }
+
+  async syncEntries({ sinceRevision, pageSize, historyId }: SyncEntriesPayload, call: SealedCall) {
+    const rows = await this.#gate.read(call, SYNC_ENTRIES, [
+      sinceRevision > MAX_STORED_REVISION ? MAX_STORED_REVISION : sinceRevision,
+      this.#pageSize(pageSize),
+      historyId,
+    ]);
+    const first = rows[0]!;
+    const changed = rows.filter((row) => row.entry_id !== null) as EntryRow[];
+    const hasMore = first.has_more as boolean;
+    return {
+      entries: changed.filter((row) => row.entry_name !== null).map(entryMessage),
+      deletedEntryIds: changed.filter((row) => row.entry_name === null).map((row) => row.entry_id),
+      nextRevision: hasMore ? changed.at(-1)!.revision : (first.current_revision as bigint),
+      hasMore,
+      historyId: first.history_id as Buffer,
+      reset: first.reset as boolean,
+    };
+  }
+
+  async *watchEntries(_payload: unknown, call: SealedCall) {
+    await this.#gate.spend(call);
+    for await (const revision of this.#feed.watch(call.session, call.signal)) yield { revision };
+  }
+
+  /** All or nothing: decides about every entry with the account locked, names every error, then writes in one statement. */
+  async #batch<E extends { entryId: string; entryName?: Uint8Array; entryData?: Uint8Array }>(
+    call: SealedCall,
+    entries: readonly E[],
+    work: {
+      decide(state: EntryState, index: number): Decision;
+      /** Writes and answers by how much the count of live entries changed. */
+      write(
+        transaction: Transaction,
+        account: Account,
+        written: readonly { entry: E; revision: bigint }[],
+      ): Promise<number>;
+    },
+  ) {
+    const revisions = await this.#gate.transaction(call, async (transaction, account) => {
+      const { rows } = await transaction.execute(BATCH_STATE, [
+        account.id,
+        entries.map(({ entryId }) => entryId),
+        entries.map(({ entryName }) => entryName ?? null),
+        entries.map(({ entryData }) => entryData ?? null),
+      ]);
+      const decisions = (rows as EntryState[]).map(work.decide);
+      const errors = decisions.flatMap((decision) => ('error' in decision ? [decision.error] : []));
+      if (errors.length > 0) throw new RpcFailure(errors);
+      let revision = account.revision;
+      const answered = decisions.map((decision) => {
+        if ('done' in decision) return decision.done;
+        revision += 1n;
+        return revision;
+      });
+      const written = entries.flatMap((entry, index) =>
+        'write' in decisions[index]! ? [{ entry, revision: answered[index]! }] : [],
+      );
+      if (written.length > 0) {
+        const liveEntries = await work.write(transaction, account, written);
+        await transaction.execute(BATCH_ACCOUNT, [account.id, BigInt(written.length), liveEntries]);
+      }
+      return answered;
+    });
+    this.#feed.touch(call.session.userId);
+    return { entries: entries.map(({ entryId }, index) => ({ entryId, revision: revisions[index]! })) };
+  }
+
+  #written(call: SealedCall, entryId: string, revision: bigint) {
+    this.#feed.touch(call.session.userId);
+    return { entryId, revision };
+  }
+
+  #pageSize(asked: number): number {
+    return asked === 0 ? this.#limits.defaultPageSize : Math.min(asked, this.#limits.maxPageSize);
+  }
+}
+
+/** The highest revision that a column can hold. */
+const MAX_STORED_REVISION = 2n ** 63n - 1n;
+
+/** An expected revision for the database: null where none was given; one that no entry has where it cannot be stored. */
+function comparableRevision(expected: bigint | undefined): bigint | null {
+  if (expected === undefined) return null;
+  return expected > MAX_STORED_REVISION ? -1n : expected;
+}
+
+async function readEntry(transaction: Transaction, call: SealedCall, entryId: string) {
+  const { rows } = await transaction.execute(ENTRY_ROW, [call.session.userId, entryId]);
+  return rows[0] as { entry_name: Buffer | null; entry_data: Buffer | null; revision: bigint } | undefined;
+}
+
+function sameBytes(
+  entry: { entry_name: Buffer | null; entry_data: Buffer | null },
+  entryName: Uint8Array,
+  entryData: Uint8Array,
+): boolean {
+  return (entry.entry_name?.equals(entryName) && entry.entry_data?.equals(entryData)) ?? false;
+}
+
+function failed(failure: RpcFailure): Decision {
+  return { error: failure.errors[0]! };
+}
+
+function conflict(current: bigint, expected: bigint | undefined, index: number): Decision | undefined {
+  if (expected === undefined || expected === current) return undefined;
+  return failed(revisionConflict(current, `entries[${index}].expected_revision`));
+}

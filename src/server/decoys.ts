@@ -1,0 +1,60 @@
+/**
+ * What an unknown name is answered with: salts that stay the same for ever, the parameters that clients use by default,
+ * and a verifier for which nobody knows a password. Made from a server secret, so an attacker cannot tell them from real
+ * ones.
+ */
+import type { ColumnSealer } from '../database/column_sealer.ts';
+import { concatBytes } from '../protocol/bytes.ts';
+import { DEFAULT_KDF_PARAMETERS } from '../protocol/kdf.ts';
+import { GROUP_ELEMENT_BYTES } from '../protocol/sizes.ts';
+import { bytesToBigint, GROUP, padGroupElement } from '../protocol/srp.ts';
+import { type CredentialRow, CredentialSealer, type Credentials } from './credentials.ts';
+
+/** Where the decoys come from: 32 bytes of HMAC over a name, one secret a label. */
+export interface DecoySecrets {
+  decoySecret(label: string, usernameHash: Uint8Array): Uint8Array;
+}
+
+export class Decoys {
+  /** A sealed row of nobody, opened when a name is unknown so that both ways cost the same. */
+  readonly row: CredentialRow;
+  /** The id that seals `row`. */
+  readonly rowId: string;
+  /** A public value B (512 bytes) for the arithmetic of an attempt that is unknown. */
+  readonly publicB: Uint8Array;
+  readonly #secrets: DecoySecrets;
+
+  constructor(secrets: DecoySecrets, sealer: ColumnSealer) {
+    this.#secrets = secrets;
+    this.rowId = crypto.randomUUID();
+    const nobody = this.credentials(new Uint8Array(32));
+    this.publicB = nobody.srpVerifier;
+    const [srpSalt, srpVerifier, masterKeySalt, header] = new CredentialSealer(sealer).seal('users', this.rowId, '', {
+      ...nobody,
+      encryptedVaultHeader: new Uint8Array(285),
+    });
+    this.row = {
+      srp_salt: srpSalt as Buffer,
+      srp_verifier: srpVerifier as Buffer,
+      master_key_salt: masterKeySalt as Buffer,
+      encrypted_vault_header: header as Buffer,
+      kdf_algorithm: nobody.kdf.algorithm,
+      kdf_memory_kib: nobody.kdf.memoryKib,
+      kdf_iterations: nobody.kdf.iterations,
+      kdf_parallelism: nobody.kdf.parallelism,
+    };
+  }
+
+  /** The decoy of a name (32 bytes). The verifier is a group element without a known logarithm. */
+  credentials(usernameHash: Uint8Array): Credentials {
+    const secret = (label: string) => this.#secrets.decoySecret(label, usernameHash);
+    const blocks = Array.from({ length: GROUP_ELEMENT_BYTES / 32 }, (_, index) => secret(`decoy verifier ${index}`));
+    return {
+      srpSalt: secret('decoy srp salt'),
+      masterKeySalt: secret('decoy master key salt'),
+      kdf: DEFAULT_KDF_PARAMETERS,
+      srpVerifier: padGroupElement(bytesToBigint(concatBytes(...blocks)) % GROUP.N),
+      encryptedVaultHeader: new Uint8Array(0),
+    };
+  }
+}

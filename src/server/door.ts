@@ -1,0 +1,66 @@
+/** What both doors have in common: how one is opened, what it may cost, and how it is closed. */
+import type { Logger } from './log.ts';
+import type { Readiness, Rpc } from './rpc.ts';
+import type { TlsIdentity } from './tls.ts';
+
+/** A listener that serves RPCs until it is stopped. */
+export interface Door {
+  /** Where it listens; the port is the real one when 0 was asked for. */
+  readonly address: { readonly host: string; readonly port: number };
+  /**
+   * Takes no new calls, ends streams with a status, lets unary calls finish, and after `deadlineMs` milliseconds cuts
+   * whatever is left. Resolves when no socket is open, a moment after the deadline at the latest. Never rejects.
+   */
+  stop(deadlineMs: number): Promise<void>;
+}
+
+/** What a door needs to open. */
+export interface DoorOptions {
+  readonly rpcs: readonly Rpc[];
+  readonly readiness: Readiness;
+  readonly host: string;
+  /** 0 takes a free port. */
+  readonly port: number;
+  /** Without it the door speaks in clear. */
+  readonly tls?: TlsIdentity;
+  readonly limits: DoorLimits;
+  readonly log: Logger;
+}
+
+/** What one caller, or all of them, may use up. Times are milliseconds, sizes bytes. */
+export interface DoorLimits {
+  /** A message in its binary form; a JSON body may be a third larger, which is what base64 adds. */
+  readonly maxMessageBytes: number;
+  /** Open connections of a door. At the cap the oldest silent one makes room, then the longest idle one. */
+  readonly maxConnections: number;
+  /** How long a connection may take to become HTTP: TLS handshake and preface, or the head of a first request. */
+  readonly greetingTimeoutMs: number;
+  /** How long a request may take to arrive whole. */
+  readonly bodyTimeoutMs: number;
+  /** Requests in flight on one HTTP/2 connection. */
+  readonly maxStreamsPerConnection: number;
+  /** The longest deadline a unary call may ask for; more counts as this. */
+  readonly maxUnaryDeadlineMs: number;
+  /** The longest deadline a stream may ask for; more counts as this. */
+  readonly maxStreamDeadlineMs: number;
+  /** A connection without a request in flight is closed after this. */
+  readonly maxIdleMs: number;
+}
+
+/** The defaults, per door. */
+export const DEFAULT_DOOR_LIMITS: DoorLimits = {
+  maxMessageBytes: 4 * 1024 * 1024,
+  maxConnections: 1024,
+  greetingTimeoutMs: 10_000,
+  bodyTimeoutMs: 30_000,
+  maxStreamsPerConnection: 100,
+  maxUnaryDeadlineMs: 60_000,
+  maxStreamDeadlineMs: 24 * 60 * 60 * 1000,
+  maxIdleMs: 10 * 60 * 1000,
+};
+
+/** A peer's address as rate limits and logs name it: an IPv4 address inside IPv6 (RFC 4291 §2.5.5.2) as plain IPv4. */
+export function peerAddress(remoteAddress: string | undefined): string {
+  if (remoteAddress === undefined) return 'unknown';
+  return remoteAddress.startsWith('::ffff:') ? remoteAddress.slice('::ffff:'.length) : remoteAddress;
+}

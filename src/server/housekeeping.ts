@@ -1,0 +1,112 @@
+/** Cleans up what has expired, in small bites, on as many replicas at once as there are. */
+import type { Database } from '../database/database.ts';
+import {
+  DELETE_EXPIRED_ATTEMPTS,
+  DELETE_EXPIRED_SESSIONS,
+  DELETE_SPENT_SESSIONS,
+  LOCK_EXPIRED_CHANGES,
+  LOCK_OLD_TOMBSTONES,
+  NEW_HISTORY,
+  PURGE_TOMBSTONES,
+} from '../database/housekeeping_statements.ts';
+import { CLOSE_CHANGE, DELETE_CHANGE_SESSIONS, DROP_NEW_BYTES } from '../database/password_change_statements.ts';
+import type { Logger } from './log.ts';
+import type { SessionKeys } from './session_keys.ts';
+
+/** How many rows one statement cleans, so that none holds locks for long. */
+const BITE = 500;
+
+export class Housekeeping {
+  readonly #database: Database;
+  readonly #sessionKeys: SessionKeys;
+  readonly #random: (bytes: number) => Uint8Array;
+  readonly #log: Logger;
+  readonly #intervalMs: number;
+  #timer: NodeJS.Timeout | undefined;
+  #running: Promise<void> = Promise.resolve();
+
+  constructor(parts: {
+    database: Database;
+    sessionKeys: SessionKeys;
+    random: (bytes: number) => Uint8Array;
+    log: Logger;
+    intervalMs: number;
+  }) {
+    this.#database = parts.database;
+    this.#sessionKeys = parts.sessionKeys;
+    this.#random = parts.random;
+    this.#log = parts.log;
+    this.#intervalMs = parts.intervalMs;
+  }
+
+  /** Cleans now and then at every interval. */
+  start(): void {
+    const round = (): void => {
+      this.#running = this.run()
+        .catch((error: unknown) => this.#log.warn({ err: error }, 'clean-up failed; the next round tries again'))
+        .then(() => {
+          if (this.#timer === undefined) return;
+          this.#timer = setTimeout(round, this.#intervalMs);
+          this.#timer.unref();
+        });
+    };
+    this.#timer = setTimeout(round, 0);
+  }
+
+  /** Ends the rounds, after the one that runs. */
+  async stop(): Promise<void> {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    await this.#running;
+  }
+
+  /** One round. */
+  async run(): Promise<void> {
+    await this.#inBites(() => this.#deleted(DELETE_EXPIRED_ATTEMPTS));
+    await this.#inBites(() => this.#deletedSessions(DELETE_EXPIRED_SESSIONS));
+    await this.#inBites(() => this.#deletedSessions(DELETE_SPENT_SESSIONS));
+    await this.#inBites(() => this.#closeExpiredChange());
+    await this.#inBites(() => this.#purgeTombstones());
+  }
+
+  async #inBites(clean: () => Promise<boolean>): Promise<void> {
+    while (await clean());
+  }
+
+  async #deleted(statement: string): Promise<boolean> {
+    const { rows } = await this.#database.writes.execute(statement, [BITE]);
+    return rows.length === BITE;
+  }
+
+  async #deletedSessions(statement: string): Promise<boolean> {
+    const { rows } = await this.#database.writes.execute(statement, [BITE]);
+    for (const { id } of rows) this.#sessionKeys.forget(id as string);
+    return rows.length === BITE;
+  }
+
+  /** Drops all new material of one change that ran out of time. False when there was none. */
+  async #closeExpiredChange(): Promise<boolean> {
+    return this.#database.transaction(async (transaction) => {
+      const { rows } = await transaction.execute(LOCK_EXPIRED_CHANGES, [1]);
+      const user = rows[0];
+      if (user === undefined) return false;
+      await transaction.execute(CLOSE_CHANGE, [user.id]);
+      const { rows: sessions } = await transaction.execute(DELETE_CHANGE_SESSIONS, [user.id]);
+      await transaction.execute(DROP_NEW_BYTES, [user.id]);
+      for (const { id } of sessions) this.#sessionKeys.forget(id as string);
+      return true;
+    });
+  }
+
+  /** A client that was away for longer must not believe that what was purged still lives: its history ends here. */
+  async #purgeTombstones(): Promise<boolean> {
+    return this.#database.transaction(async (transaction) => {
+      const { rows } = await transaction.execute(LOCK_OLD_TOMBSTONES, [1]);
+      const user = rows[0];
+      if (user === undefined) return false;
+      await transaction.execute(PURGE_TOMBSTONES, [user.id]);
+      await transaction.execute(NEW_HISTORY, [user.id, this.#random(16)]);
+      return true;
+    });
+  }
+}

@@ -1,0 +1,300 @@
+/**
+ * Lets a sealed request through to the database at most once: the session lives, the request number is new and is spent
+ * in the transaction of the work, and no password change stands in the way.
+ */
+import { Access } from '../../gen/passmanager/common/v1/access_pb.ts';
+import type { Database, Row, Transaction } from '../database/database.ts';
+import {
+  ACCOUNT_REVISION,
+} from '../database/entry_statements.ts';
+import {
+  type GatedRead,
+  type GatedWrite,
+  LOCK_ACCOUNT,
+  RENEW_CHANGE,
+  SESSION_WINDOW,
+  SPEND_IN_TRANSACTION,
+} from '../database/gate_statements.ts';
+import { DatabaseFault } from '../database/sqlstate.ts';
+import {
+  notDecrypted,
+  outcomeUnknown,
+  passwordChangeInProgress,
+  RpcFailure,
+  requestNumberNotZero,
+} from './errors.ts';
+import { acceptNumber, isReplay, mergeWindows, type ReplayWindow, wasAccepted } from './replay_window.ts';
+import { SESSION_KIND_PASSWORD_CHANGE, type SessionKeySet } from './session_keys.ts';
+
+/** A sealed request that was opened. Handlers pass it on to the gate and look at its session and user. */
+export class SealedCall {
+  readonly session: SessionKeySet;
+  readonly requestNumber: bigint;
+  readonly access: Access;
+  /** The full path of the RPC. */
+  readonly path: string;
+  readonly signal: AbortSignal;
+  /** Whether the number is spent for good: from then on every failure is sealed. Set by the gate alone. */
+  spent = false;
+
+  constructor(options: {
+    session: SessionKeySet;
+    requestNumber: bigint;
+    access: Access;
+    path: string;
+    signal: AbortSignal;
+  }) {
+    this.session = options.session;
+    this.requestNumber = options.requestNumber;
+    this.access = options.access;
+    this.path = options.path;
+    this.signal = options.signal;
+  }
+}
+
+/** The locked row of the user, as a transaction decides by it. */
+export interface Account {
+  readonly id: string;
+  readonly revision: bigint;
+  readonly history_id: Buffer;
+  readonly entry_count: number;
+  readonly credential_generation: bigint;
+  readonly change_session_id: string | null;
+  readonly change_begun_by: string | null;
+  readonly change_opened_at: Date | null;
+  readonly change_expires_at: Date | null;
+  readonly change_remaining_entries: number | null;
+  /** A password change is open and has not expired. */
+  readonly change_open: boolean;
+}
+
+interface GateRow extends Row {
+  readonly gate_kind: number | null;
+  readonly gate_request_count: bigint;
+  readonly gate_change_open: boolean;
+}
+
+/** What the session may do with the RPC, decided by its access rule once the number is spent. Undefined: go on. */
+function refusal(call: SealedCall, kind: number, requestCount: bigint, changeOpen: boolean): RpcFailure | undefined {
+  switch (call.access) {
+    case Access.ANY_SESSION:
+      return undefined;
+    case Access.PASSWORD_CHANGE_SESSION:
+      return kind === SESSION_KIND_PASSWORD_CHANGE ? undefined : passwordChangeInProgress();
+    case Access.LOGIN_SESSION_FIRST_REQUEST:
+      if (changeOpen) return passwordChangeInProgress();
+      return call.requestNumber === 0n && requestCount === 1n ? undefined : requestNumberNotZero();
+    default:
+      return changeOpen ? passwordChangeInProgress() : undefined;
+  }
+}
+
+export class RequestGate {
+  readonly #database: Database;
+  /** Windows of sessions that read while the database could not write; still asked after it healed. */
+  readonly #degradedWindows = new Map<string, ReplayWindow>();
+
+  constructor(database: Database) {
+    this.#database = database;
+  }
+
+  /** Spends the number of a request whose payload is refused. */
+  async spend(call: SealedCall): Promise<void> {
+    await this.read(call, ACCOUNT_REVISION, []);
+  }
+
+  /**
+   * Runs a sealed read. Its rows; none when there is no result. Does not wait for the disk: what a crash can lose is
+   * only that a read may be read again. While the database cannot write, reads go on with the window in memory.
+   */
+  async read(call: SealedCall, statement: GatedRead, parameters: readonly unknown[]): Promise<Row[]> {
+    this.#refuseSeenWhileDegraded(call);
+    const values = this.#parameters(call, parameters);
+    try {
+      return this.#admitted(call, (await this.#database.reads.execute(statement.text, values)).rows);
+    } catch (error) {
+      if (!(error instanceof DatabaseFault)) throw error;
+      if (error.kind === 'full') return this.#readDegraded(call, statement, values);
+      if (error.kind === 'lost') return this.#readAgain(call, statement, values, error);
+      throw error;
+    }
+  }
+
+  /** Runs a sealed write. Its row; undefined when nothing was written, and then `settle` decides in a transaction. */
+  async write(call: SealedCall, statement: GatedWrite, parameters: readonly unknown[]): Promise<Row | undefined> {
+    this.#refuseSeenWhileDegraded(call);
+    const values = this.#parameters(call, parameters);
+    try {
+      return this.#admitted(call, (await this.#database.writes.execute(statement.text, values)).rows)[0];
+    } catch (error) {
+      if (!(error instanceof DatabaseFault) || error.kind !== 'lost') throw error;
+      return this.#writeAgain(call, statement, values, error);
+    }
+  }
+
+  /**
+   * Decides what a write that wrote nothing came to, with the account locked and everything committed in sight.
+   * `work` may run the statement's work once more through `again`.
+   */
+  async settle<T>(
+    call: SealedCall,
+    statement: GatedWrite,
+    parameters: readonly unknown[],
+    work: (again: () => Promise<Row | undefined>, transaction: Transaction, account: Account) => Promise<T>,
+  ): Promise<T> {
+    const values = this.#parameters(call, parameters);
+    return this.#database.transaction(async (transaction) => {
+      const account = await lockAccount(transaction, call.session.userId);
+      if (account === undefined) throw notDecrypted();
+      if (account.change_open) throw passwordChangeInProgress();
+      return work(
+        async () => (await transaction.execute(statement.workText, values)).rows[0],
+        transaction,
+        account,
+      );
+    });
+  }
+
+  /**
+   * Runs `work` in one transaction with the account locked and the number spent. When `work` throws an RpcFailure its
+   * effect is rolled back and the number stays spent.
+   */
+  async transaction<T>(
+    call: SealedCall,
+    work: (transaction: Transaction, account: Account) => Promise<T>,
+  ): Promise<T> {
+    this.#refuseSeenWhileDegraded(call);
+    let outcome: { value: T } | { failure: RpcFailure } | undefined;
+    const attempt = (): Promise<void> =>
+      this.#database.transaction(async (transaction) => {
+        outcome = undefined;
+        outcome = await this.#spendAndWork(call, transaction, work);
+      });
+    try {
+      await attempt();
+    } catch (error) {
+      if (!(error instanceof DatabaseFault) || error.kind !== 'lost') throw error;
+      const before = outcome;
+      try {
+        await attempt();
+      } catch (second) {
+        if (!(second instanceof RpcFailure)) throw outcomeUnknown(second);
+        // The number is refused now: the first attempt committed, if it was that attempt which spent it.
+        if (before === undefined || !(await this.#wasSeen(call))) throw outcomeUnknown(error);
+        outcome = before;
+      }
+    }
+    call.spent = true;
+    if (outcome === undefined) throw new Error('a committed transaction has an outcome');
+    if ('failure' in outcome) throw outcome.failure;
+    return outcome.value;
+  }
+
+  async #spendAndWork<T>(
+    call: SealedCall,
+    transaction: Transaction,
+    work: (transaction: Transaction, account: Account) => Promise<T>,
+  ): Promise<{ value: T } | { failure: RpcFailure }> {
+    const { sessionId, userId } = call.session;
+    const account = await lockAccount(transaction, userId);
+    if (account === undefined) throw notDecrypted();
+    const { rows } = await transaction.execute(SPEND_IN_TRANSACTION, this.#parameters(call, []));
+    const spent = rows[0] as { kind: number; request_count: bigint } | undefined;
+    if (spent === undefined) throw notDecrypted();
+    if (spent.kind === SESSION_KIND_PASSWORD_CHANGE) await transaction.execute(RENEW_CHANGE, [userId, sessionId]);
+    const refused = refusal(call, spent.kind, spent.request_count, account.change_open);
+    if (refused !== undefined) return { failure: refused };
+    try {
+      return { value: await transaction.savepoint(() => work(transaction, account)) };
+    } catch (error) {
+      if (error instanceof RpcFailure) return { failure: error };
+      throw error;
+    }
+  }
+
+  #parameters(call: SealedCall, parameters: readonly unknown[]): unknown[] {
+    return [call.session.sessionId, call.session.userId, call.requestNumber, ...parameters];
+  }
+
+  /** The rows of an accepted request. Throws when it was not accepted or is not admitted. */
+  #admitted(call: SealedCall, rows: readonly Row[]): Row[] {
+    const gate = rows[0] as GateRow | undefined;
+    if (gate === undefined || gate.gate_kind === null) throw notDecrypted();
+    call.spent = true;
+    const refused = refusal(call, gate.gate_kind, gate.gate_request_count, gate.gate_change_open);
+    if (refused !== undefined) throw refused;
+    return [...rows];
+  }
+
+  /** A read whose connection died: asked again, whether the first attempt spent the number or not. */
+  async #readAgain(call: SealedCall, statement: GatedRead, values: unknown[], fault: DatabaseFault): Promise<Row[]> {
+    try {
+      return this.#admitted(call, (await this.#database.reads.execute(statement.text, values)).rows);
+    } catch (error) {
+      if (error instanceof RpcFailure && !call.spent && (await this.#wasSeen(call))) {
+        return this.#admitted(call, (await this.#database.reads.execute(statement.unspentText, values)).rows);
+      }
+      if (error instanceof DatabaseFault) throw outcomeUnknown(fault);
+      throw error;
+    }
+  }
+
+  /** A write whose connection died: the same statement tells, since its number is spent with its work. */
+  async #writeAgain(
+    call: SealedCall,
+    statement: GatedWrite,
+    values: unknown[],
+    fault: DatabaseFault,
+  ): Promise<Row | undefined> {
+    try {
+      return this.#admitted(call, (await this.#database.writes.execute(statement.text, values)).rows)[0];
+    } catch (error) {
+      if (error instanceof RpcFailure && call.spent) throw error;
+      // Refused as a replay means that the first attempt committed; what it wrote cannot be told from here.
+      throw outcomeUnknown(error instanceof DatabaseFault ? error : fault);
+    }
+  }
+
+  /** Whether the session is there and has certainly seen the number. */
+  async #wasSeen(call: SealedCall): Promise<boolean> {
+    const window = await this.#storedWindow(call);
+    return window !== undefined && wasAccepted(window, call.requestNumber);
+  }
+
+  async #storedWindow(call: SealedCall): Promise<ReplayWindow | undefined> {
+    const { sessionId, userId } = call.session;
+    try {
+      const { rows } = await this.#database.reads.execute(SESSION_WINDOW, [sessionId, userId]);
+      const row = rows[0] as { highest_request_number: bigint; request_window: bigint } | undefined;
+      if (row === undefined) return undefined;
+      return { highest: row.highest_request_number, window: BigInt.asUintN(64, row.request_window) };
+    } catch (error) {
+      throw error instanceof DatabaseFault ? outcomeUnknown(error) : error;
+    }
+  }
+
+  /** A read of a database that cannot write: the session by a plain select, the window in memory. */
+  async #readDegraded(call: SealedCall, statement: GatedRead, values: unknown[]): Promise<Row[]> {
+    const { sessionId } = call.session;
+    const stored = await this.#storedWindow(call);
+    if (stored === undefined) throw notDecrypted();
+    const { rows } = await this.#database.reads.execute(statement.unspentText, values);
+    const known = this.#degradedWindows.get(sessionId);
+    const window = known === undefined ? stored : mergeWindows(known, stored);
+    if (isReplay(window, call.requestNumber)) throw notDecrypted();
+    const admitted = this.#admitted(call, rows);
+    this.#degradedWindows.set(sessionId, acceptNumber(window, call.requestNumber));
+    return admitted;
+  }
+
+  #refuseSeenWhileDegraded(call: SealedCall): void {
+    if (this.#degradedWindows.size === 0) return;
+    const window = this.#degradedWindows.get(call.session.sessionId);
+    if (window !== undefined && isReplay(window, call.requestNumber)) throw notDecrypted();
+  }
+}
+
+/** Locks the user's row in a statement of its own, so that all later ones see what was committed during the wait. */
+export async function lockAccount(transaction: Transaction, userId: string): Promise<Account | undefined> {
+  return (await transaction.execute(LOCK_ACCOUNT, [userId])).rows[0] as Account | undefined;
+}
