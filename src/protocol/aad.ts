@@ -1,47 +1,48 @@
-/** What each seal is bound to: a frame that begins with a label, so that no seal passes for another kind. */
+/**
+ * What a seal is bound to besides its key: the associated data of AES-GCM. Each is a frame with a label of its own, so
+ * that no sealed bytes can pass for others, on the way or in a table.
+ */
 import { frame, u64 } from './bytes.ts';
 
-/** A request. `method` is the full path, `/passmanager.data.v1.DataService/GetEntry`, without any prefix of a URL. */
-export function requestAad(method: string, sessionId: string, requestNumber: bigint): Uint8Array {
-  return frame('passmanager/v1 request', method, sessionId, u64(requestNumber));
+/**
+ * A request's. `method` is the full path, "/passmanager.data.v1.DataService/GetEntry", without a URL's prefix; `n` the
+ * request number.
+ */
+export function requestAad(method: string, sessionId: string, n: bigint): Uint8Array {
+  return frame('passmanager/v1 request', method, sessionId, u64(n));
 }
 
-/** The response to a request. */
-export function responseAad(method: string, sessionId: string, requestNumber: bigint): Uint8Array {
-  return frame('passmanager/v1 response', method, sessionId, u64(requestNumber));
+/** A response's, of the request with number `n`. */
+export function responseAad(method: string, sessionId: string, n: bigint): Uint8Array {
+  return frame('passmanager/v1 response', method, sessionId, u64(n));
 }
 
-/** The failure of a request. */
-export function failureAad(method: string, sessionId: string, requestNumber: bigint): Uint8Array {
-  return frame('passmanager/v1 failure', method, sessionId, u64(requestNumber));
+/** A failure's, of the request with number `n`. */
+export function failureAad(method: string, sessionId: string, n: bigint): Uint8Array {
+  return frame('passmanager/v1 failure', method, sessionId, u64(n));
 }
 
-/** One message of a stream; `sequence` counts from 0. */
-export function streamAad(
-  method: string,
-  sessionId: string,
-  requestNumber: bigint,
-  sequence: bigint,
-): Uint8Array {
-  return frame('passmanager/v1 stream', method, sessionId, u64(requestNumber), u64(sequence));
+/** One message's of a stream; `sequence` counts them from 0. */
+export function streamAad(method: string, sessionId: string, n: bigint, sequence: bigint): Uint8Array {
+  return frame('passmanager/v1 stream', method, sessionId, u64(n), u64(sequence));
 }
 
-/** The encrypted_result of a log-in. */
+/** The sealed part's of a login's answer. */
 export function loginResultAad(sessionId: string): Uint8Array {
   return frame('passmanager/v1 login result', sessionId);
 }
 
-/** The vault header. */
+/** The vault header's. The master key that seals it belongs to one password of one user, so there is nothing to name. */
 export function vaultHeaderAad(): Uint8Array {
   return frame('passmanager/v1 vault header');
 }
 
-/** An entry's name. */
+/** An entry name's. */
 export function entryNameAad(entryId: string): Uint8Array {
   return frame('passmanager/v1 entry name', entryId);
 }
 
-/** An entry's data. */
+/** An entry data's. */
 export function entryDataAad(entryId: string): Uint8Array {
   return frame('passmanager/v1 entry data', entryId);
 }

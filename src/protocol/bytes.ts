@@ -1,17 +1,21 @@
-/** Bytes as the protocol writes them: big-endian numbers, frames, hashes, one constant-time comparison. */
+/**
+ * Byte strings and how they are put together: concatenation, fixed-width big-endian numbers, frames, SHA-256 (FIPS
+ * 180-4) and HKDF-SHA-256 (RFC 5869). Everything that is hashed or authenticated in the protocol is built of these.
+ */
 import { hkdf as nobleHkdf } from '@noble/hashes/hkdf.js';
 import { sha256 as nobleSha256 } from '@noble/hashes/sha2.js';
+import { ProtocolError } from './errors.ts';
+import { KEY_BYTES } from './sizes.ts';
 
-const encoder = new TextEncoder();
+/** `bytesToHex(bytes)`: lower case. `hexToBytes(text)`: either case; throws for an odd length or another character. */
+export { bytesToHex, hexToBytes } from '@noble/hashes/utils.js';
 
-/** UTF-8 of a text. Lone surrogates must have been refused before: they would become U+FFFD. */
-export function utf8(text: string): Uint8Array {
-  return encoder.encode(text);
-}
+/** A cryptographically secure source of randomness: `length` fresh bytes a call. */
+export type RandomBytes = (length: number) => Uint8Array;
 
-/** All parts, one after the other. */
-export function concatBytes(...parts: readonly Uint8Array[]): Uint8Array {
-  const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+/** The parts one after another. A new array, even of one part. */
+export function concatBytes(...parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
+  const whole = new Uint8Array(parts.reduce((length, part) => length + part.length, 0));
   let offset = 0;
   for (const part of parts) {
     whole.set(part, offset);
@@ -20,58 +24,72 @@ export function concatBytes(...parts: readonly Uint8Array[]): Uint8Array {
   return whole;
 }
 
-/** 4 bytes, big-endian. Throws RangeError outside 0 to 2^32-1. */
-export function u32(value: number): Uint8Array {
-  if (!Number.isInteger(value) || value < 0 || value > 0xffff_ffff) throw new RangeError('u32 out of range');
+/** The UTF-8 of a text. A lone surrogate has none: throws 'not Unicode' where TextEncoder would put U+FFFD in silently. */
+export function utf8(text: string): Uint8Array<ArrayBuffer> {
+  if (!text.isWellFormed()) throw new ProtocolError('not Unicode', 'the text holds a lone surrogate');
+  return new TextEncoder().encode(text);
+}
+
+/** 4 bytes, big-endian. Throws 'out of range' unless 0 ≤ n < 2^32 and n is whole. */
+export function u32(n: number): Uint8Array<ArrayBuffer> {
+  if (!Number.isInteger(n) || n < 0 || n > 0xffff_ffff) throw outOfRange('u32');
   const bytes = new Uint8Array(4);
-  new DataView(bytes.buffer).setUint32(0, value);
+  new DataView(bytes.buffer).setUint32(0, n);
   return bytes;
 }
 
-/** 8 bytes, big-endian. Throws RangeError outside 0 to 2^64-1. */
-export function u64(value: bigint): Uint8Array {
-  if (value < 0n || value >= 1n << 64n) throw new RangeError('u64 out of range');
+/** 8 bytes, big-endian. Throws 'out of range' unless 0 ≤ n < 2^64. */
+export function u64(n: bigint): Uint8Array<ArrayBuffer> {
+  if (BigInt.asUintN(64, n) !== n) throw outOfRange('u64');
   const bytes = new Uint8Array(8);
-  new DataView(bytes.buffer).setBigUint64(0, value);
+  new DataView(bytes.buffer).setBigUint64(0, n);
   return bytes;
 }
 
-/** 8 bytes, big-endian two's complement. Throws RangeError outside -2^63 to 2^63-1. */
-export function i64(value: bigint): Uint8Array {
-  if (value < -(1n << 63n) || value >= 1n << 63n) throw new RangeError('i64 out of range');
+/** 8 bytes, big-endian two's complement. Throws 'out of range' unless -2^63 ≤ n < 2^63. */
+export function i64(n: bigint): Uint8Array<ArrayBuffer> {
+  if (BigInt.asIntN(64, n) !== n) throw outOfRange('i64');
   const bytes = new Uint8Array(8);
-  new DataView(bytes.buffer).setBigInt64(0, value);
+  new DataView(bytes.buffer).setBigInt64(0, n);
   return bytes;
 }
 
-/** u32(length) | part for each part; texts as UTF-8. Injective: no two lists of parts share their bytes. */
-export function frame(...parts: readonly (Uint8Array | string)[]): Uint8Array {
-  const pieces: Uint8Array[] = [];
-  for (const part of parts) {
-    const bytes = typeof part === 'string' ? utf8(part) : part;
-    pieces.push(u32(bytes.length), bytes);
-  }
-  return concatBytes(...pieces);
+/**
+ * `u32(length) | part` for each part, texts as their UTF-8. Injective: two lists of parts never share a frame. Throws
+ * 'not Unicode' for a text with a lone surrogate.
+ */
+export function frame(...parts: readonly (Uint8Array | string)[]): Uint8Array<ArrayBuffer> {
+  return concatBytes(
+    ...parts.flatMap((part) => {
+      const bytes = typeof part === 'string' ? utf8(part) : part;
+      return [u32(bytes.length), bytes];
+    }),
+  );
 }
 
-/** Whether two byte strings are equal, in time that depends on their lengths alone. */
-export function equalBytes(one: Uint8Array, other: Uint8Array): boolean {
-  if (one.length !== other.length) return false;
+/**
+ * Whether two byte strings are the same, in a time that depends on their lengths only. (As far as a just-in-time
+ * compiler lets a program promise that.)
+ */
+export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
+  if (a.length !== b.length) return false;
   let difference = 0;
-  for (let index = 0; index < one.length; index += 1) difference |= one[index]! ^ other[index]!;
+  for (let i = 0; i < a.length; i++) difference |= a[i]! ^ b[i]!;
   return difference === 0;
 }
 
-/** SHA-256 (FIPS 180-4) over all parts: 32 bytes. */
+/** SHA-256 over the parts one after another. 32 bytes. */
 export function sha256(...parts: readonly Uint8Array[]): Uint8Array {
   const hash = nobleSha256.create();
   for (const part of parts) hash.update(part);
   return hash.digest();
 }
 
-/** HKDF-SHA-256 (RFC 5869) with an empty salt: 32 bytes. `info` is ASCII. */
-export function hkdf(inputKey: Uint8Array, info: string): Uint8Array {
-  return nobleHkdf(nobleSha256, inputKey, new Uint8Array(0), utf8(info), 32);
+/** HKDF-SHA-256 with an empty salt: 32 bytes for the purpose that `info` (ASCII) names. */
+export function hkdf(ikm: Uint8Array, info: string): Uint8Array {
+  return nobleHkdf(nobleSha256, ikm, undefined, utf8(info), KEY_BYTES);
 }
 
-export { bytesToHex, hexToBytes } from '@noble/hashes/utils.js';
+function outOfRange(width: string): ProtocolError {
+  return new ProtocolError('out of range', `the number does not fit ${width}`);
+}

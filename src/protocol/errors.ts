@@ -1,13 +1,41 @@
-/** What the protocol refuses, by reason. */
-export type RefusalReason = 'username' | 'password' | 'kdf' | 'group element' | 'padding' | 'seal' | 'length';
+/** The one error type of the protocol: what was refused, as a word that programs can decide by. */
 
-/** A refusal. Its message names the rule, never a value. */
+/** Why something was refused. */
+export type ProtocolRefusal =
+  /** A byte string is not as long as the protocol says. */
+  | 'wrong length'
+  /** A number does not fit its width, or is not a whole one. */
+  | 'out of range'
+  /** A UTF-16 string holds a lone surrogate and so has no UTF-8. */
+  | 'not Unicode'
+  /** Nothing is left of the username after normalisation. */
+  | 'empty username'
+  | 'empty password'
+  /** Parameters too weak, absurdly strong, or of another function than Argon2id. */
+  | 'key derivation parameters'
+  /** B ≥ N, B mod N = 0 or u = 0. */
+  | 'server public value'
+  /** Padding that `pad` did not make. */
+  | 'broken padding'
+  /** Another key, other associated data, or bytes that were changed or cut off. */
+  | 'broken seal'
+  /** A stored blob of a format that this version does not know. */
+  | 'unknown format';
+
+/** Thrown by everything in src/protocol that refuses its input. The message never holds a value. */
 export class ProtocolError extends Error {
-  readonly reason: RefusalReason;
+  readonly refusal: ProtocolRefusal;
 
-  constructor(reason: RefusalReason, message: string) {
+  constructor(refusal: ProtocolRefusal, message: string) {
     super(message);
     this.name = 'ProtocolError';
-    this.reason = reason;
+    this.refusal = refusal;
+  }
+}
+
+/** Throws 'wrong length' unless `value` has exactly `length` bytes. `name` goes into the message. */
+export function requireLength(name: string, value: Uint8Array, length: number): void {
+  if (value.length !== length) {
+    throw new ProtocolError('wrong length', `${name} has ${value.length} bytes, not ${length}`);
   }
 }

@@ -1,30 +1,44 @@
-/** From the password to the keys of the client, and from K to the keys of a session. */
+/**
+ * Every key and where it comes from. One slow derivation turns the password into a root (Argon2id, RFC 9106); HKDF (RFC
+ * 5869) with one label a purpose turns the root into the SRP secret and the master key, and a session's K into the two
+ * keys of its directions.
+ */
 import { hkdf, utf8 } from './bytes.ts';
-import { ProtocolError } from './errors.ts';
-import { type KdfParameters, refusedKdfFields } from './kdf.ts';
+import { ProtocolError, requireLength } from './errors.ts';
+import { type KdfParameters, requireAcceptableKdf } from './kdf.ts';
 import { KEY_BYTES, SALT_BYTES } from './sizes.ts';
 
-/** Argon2id, version 0x13 (RFC 9106): 32 bytes from the password's bytes and a salt of 32 bytes. */
+/**
+ * Argon2id version 0x13 with 32 bytes of output, no secret and no associated data. Comes in from outside: Node and
+ * browsers have different ones.
+ */
 export type Argon2id = (password: Uint8Array, salt: Uint8Array, kdf: KdfParameters) => Promise<Uint8Array>;
 
-/** UTF-8(NFKC(password)). Throws ProtocolError 'password' for an empty one and for lone surrogates. */
-export function passwordBytes(password: string): Uint8Array {
-  if (password === '') throw new ProtocolError('password', 'a password is not empty');
-  if (!password.isWellFormed()) throw new ProtocolError('password', 'a password has no lone surrogates');
-  return utf8(password.normalize('NFKC'));
-}
-
-/** The keys that a password gives. 32 bytes each. */
+/** What a password is worth, 32 bytes each. */
 export interface PasswordKeys {
-  /** Proves the password to the server. */
+  /** What the SRP verifier is made of. */
   readonly srpSecret: Uint8Array;
-  /** Seals the vault header. */
+  /** AES-256 key of the vault header, and of nothing else. */
   readonly masterKey: Uint8Array;
 }
 
+/** The AES-256 keys of a session, one a direction, 32 bytes each. */
+export interface SessionDirectionKeys {
+  readonly clientToServer: Uint8Array;
+  readonly serverToClient: Uint8Array;
+}
+
+/** `UTF-8(NFKC(password))`. Throws 'not Unicode' for a lone surrogate and 'empty password'. Nothing is trimmed. */
+export function passwordBytes(password: string): Uint8Array {
+  if (!password.isWellFormed()) throw new ProtocolError('not Unicode', 'the password holds a lone surrogate');
+  const bytes = utf8(password.normalize('NFKC'));
+  if (bytes.length === 0) throw new ProtocolError('empty password', 'the password is empty');
+  return bytes;
+}
+
 /**
- * root = Argon2id(password, salt), and from it by HKDF the SRP secret and the master key. Refuses weak or absurd
- * parameters before it derives anything (ProtocolError 'kdf'). Overwrites the root and the password's bytes after use.
+ * Both keys of a password. `masterKeySalt` has 32 bytes. Throws as `passwordBytes`, 'wrong length' for another salt and
+ * 'key derivation parameters', all before anything is derived.
  */
 export async function derivePasswordKeys(
   argon2id: Argon2id,
@@ -32,13 +46,12 @@ export async function derivePasswordKeys(
   masterKeySalt: Uint8Array,
   kdf: KdfParameters,
 ): Promise<PasswordKeys> {
-  const refused = refusedKdfFields(kdf);
-  if (refused.length > 0) throw new ProtocolError('kdf', `refused KDF parameters: ${refused.join(', ')}`);
-  if (masterKeySalt.length !== SALT_BYTES) throw new ProtocolError('length', 'master_key_salt has 32 bytes');
+  requireAcceptableKdf(kdf);
+  requireLength('master_key_salt', masterKeySalt, SALT_BYTES);
   const secret = passwordBytes(password);
   const root = await argon2id(secret, masterKeySalt, kdf);
   secret.fill(0);
-  if (root.length !== KEY_BYTES) throw new ProtocolError('length', 'Argon2id gives 32 bytes');
+  requireLength('root', root, KEY_BYTES);
   const keys = {
     srpSecret: hkdf(root, 'passmanager/v1 srp secret'),
     masterKey: hkdf(root, 'passmanager/v1 master key'),
@@ -47,14 +60,9 @@ export async function derivePasswordKeys(
   return keys;
 }
 
-/** The keys of a session, one a direction. 32 bytes each. */
-export interface SessionKeyPair {
-  readonly clientToServer: Uint8Array;
-  readonly serverToClient: Uint8Array;
-}
-
-/** The two keys of a session from K (32 bytes). */
-export function deriveSessionKeys(sessionKey: Uint8Array): SessionKeyPair {
+/** The keys of a session whose SRP session key is `sessionKey` (K, 32 bytes). */
+export function deriveSessionKeys(sessionKey: Uint8Array): SessionDirectionKeys {
+  requireLength('K', sessionKey, KEY_BYTES);
   return {
     clientToServer: hkdf(sessionKey, 'passmanager/v1 client to server'),
     serverToClient: hkdf(sessionKey, 'passmanager/v1 server to client'),

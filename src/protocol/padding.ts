@@ -1,27 +1,31 @@
-/** ISO/IEC 7816-4 padding: 0x80, then zeros. Hides lengths up to a multiple. */
+/**
+ * Padding that hides the exact length of what is sealed: ISO/IEC 7816-4, 0x80 and then zeros up to the next multiple. A
+ * message that fills its last block gets one block more, so there is always padding to take off.
+ */
 import { ProtocolError } from './errors.ts';
 
-const MARK = 0x80;
+const MARKER = 0x80;
 
-/** The message with 0x80 and zeros up to the next multiple of `multiple` bytes; a full block more when it fills one. */
-export function pad(message: Uint8Array, multiple: number): Uint8Array {
-  const padded = new Uint8Array((Math.floor(message.length / multiple) + 1) * multiple);
-  padded.set(message);
-  padded[message.length] = MARK;
+/** `bytes` padded to the next multiple of `multiple` bytes. */
+export function pad(bytes: Uint8Array, multiple: number): Uint8Array<ArrayBuffer> {
+  const padded = new Uint8Array(bytes.length + multiple - (bytes.length % multiple));
+  padded.set(bytes);
+  padded[bytes.length] = MARKER;
   return padded;
 }
 
-/** The message without its padding. Throws ProtocolError 'padding' for bytes that pad() did not make. */
+/**
+ * What `pad` was given. Throws 'broken padding' for anything that `pad(…, multiple)` does not make: no whole number of
+ * blocks, no marker, or no marker in the last block. The input was authenticated before, so this tells a stranger
+ * nothing.
+ */
 export function unpad(padded: Uint8Array, multiple: number): Uint8Array {
-  let end = padded.length - 1;
-  while (end >= 0 && padded[end] === 0) end -= 1;
-  if (
+  const length = padded.findLastIndex((byte) => byte !== 0);
+  const broken =
     padded.length === 0 ||
     padded.length % multiple !== 0 ||
-    padded[end] !== MARK ||
-    padded.length - end > multiple
-  ) {
-    throw new ProtocolError('padding', 'padding is not ISO/IEC 7816-4 to the expected multiple');
-  }
-  return padded.slice(0, end);
+    padded[length] !== MARKER ||
+    padded.length - length > multiple;
+  if (broken) throw new ProtocolError('broken padding', `not padded to a multiple of ${multiple} bytes`);
+  return padded.slice(0, length);
 }

@@ -1,193 +1,229 @@
 /**
- * SRP-6a (RFC 5054) over its 4096-bit group with SHA-256, and RFC 2945's proofs with the handshake's context in the place
- * of the identity. Deviations from RFC 5054: x has an empty identity, so that a name can change without a new verifier;
- * every group element is sent and hashed as PAD(x), 512 bytes. Group elements go in and out as those bytes.
+ * SRP-6a (RFC 5054, with the proofs of RFC 2945 §3) in the 4096-bit group of RFC 5054 Appendix A with SHA-256.
  *
- * BigInt arithmetic is not constant-time; on the server, modular exponentiation is OpenSSL's (src/server/srp).
+ * What differs from RFC 5054: every group element is hashed padded to 512 bytes; the identity in x is empty and the
+ * password is the 32-byte SRP secret, so that a name can change without a new verifier; M1 holds the hash of a context
+ * (handshake.ts) where RFC 2945 has the hash of the identity.
+ *
+ * Bytes in, bytes out: group elements have 512 bytes, hashes and x 32, private exponents 40. BigInt arithmetic does not
+ * run in constant time. On the server the secrets are b and v, and its OpenSSL modexp comes in as `modexp`; on the
+ * client the secrets are the person's own.
  */
-import { concatBytes, sha256 } from './bytes.ts';
-import { ProtocolError } from './errors.ts';
-import { GROUP_ELEMENT_BYTES, PRIVATE_EXPONENT_BYTES } from './sizes.ts';
+import { bytesToHex, hexToBytes, type RandomBytes, sha256 } from './bytes.ts';
+import { ProtocolError, requireLength } from './errors.ts';
+import {
+  GROUP_ELEMENT_BYTES,
+  HASH_BYTES,
+  KEY_BYTES,
+  PRIVATE_EXPONENT_BYTES,
+  PROOF_BYTES,
+  SALT_BYTES,
+} from './sizes.ts';
 
-/** base^exponent mod N for 0 ≤ base < N and exponent ≥ 0. */
+/** `base^exponent mod N`, of 0 ≤ base < N and exponent ≥ 0. */
 export type Modexp = (base: bigint, exponent: bigint) => bigint;
 
-// RFC 5054 Appendix A, 4096-bit group; byte-equal to RFC 3526 §5 (group 16).
+/** The prime of RFC 5054 Appendix A, 4096 bits (RFC 3526 group 16). */
 const N = BigInt(
-  '0x' +
-    'ffffffffffffffffc90fdaa22168c234c4c6628b80dc1cd129024e088a67cc74020bbea63b139b22514a08798e3404dd' +
-    'ef9519b3cd3a431b302b0a6df25f14374fe1356d6d51c245e485b576625e7ec6f44c42e9a637ed6b0bff5cb6f406b7ed' +
-    'ee386bfb5a899fa5ae9f24117c4b1fe649286651ece45b3dc2007cb8a163bf0598da48361c55d39a69163fa8fd24cf5f' +
-    '83655d23dca3ad961c62f356208552bb9ed529077096966d670c354e4abc9804f1746c08ca18217c32905e462e36ce3b' +
-    'e39e772c180e86039b2783a2ec07a28fb5c55df06f4c52c9de2bcbf6955817183995497cea956ae515d2261898fa0510' +
-    '15728e5a8aaac42dad33170d04507a33a85521abdf1cba64ecfb850458dbef0a8aea71575d060c7db3970f85a6e1e4c7' +
-    'abf5ae8cdb0933d71e8c94e04a25619dcee3d2261ad2ee6bf12ffa06d98a0864d87602733ec86a64521f2b18177b200c' +
-    'bbe117577a615d6c770988c0bad946e208e24fa074e5ab3143db5bfce0fd108e4b82d120a92108011a723c12a787e6d7' +
-    '88719a10bdba5b2699c327186af4e23c1a946834b6150bda2583e9ca2ad44ce8dbbbc2db04de8ef92e8efc141fbecaa6' +
-    '287c59474e6bc05d99b2964fa090c3a2233ba186515be7ed1f612970cee2d7afb81bdd762170481cd0069127d5b05aa9' +
+  '0xffffffffffffffffc90fdaa22168c234c4c6628b80dc1cd129024e088a67cc74' +
+    '020bbea63b139b22514a08798e3404ddef9519b3cd3a431b302b0a6df25f1437' +
+    '4fe1356d6d51c245e485b576625e7ec6f44c42e9a637ed6b0bff5cb6f406b7ed' +
+    'ee386bfb5a899fa5ae9f24117c4b1fe649286651ece45b3dc2007cb8a163bf05' +
+    '98da48361c55d39a69163fa8fd24cf5f83655d23dca3ad961c62f356208552bb' +
+    '9ed529077096966d670c354e4abc9804f1746c08ca18217c32905e462e36ce3b' +
+    'e39e772c180e86039b2783a2ec07a28fb5c55df06f4c52c9de2bcbf695581718' +
+    '3995497cea956ae515d2261898fa051015728e5a8aaac42dad33170d04507a33' +
+    'a85521abdf1cba64ecfb850458dbef0a8aea71575d060c7db3970f85a6e1e4c7' +
+    'abf5ae8cdb0933d71e8c94e04a25619dcee3d2261ad2ee6bf12ffa06d98a0864' +
+    'd87602733ec86a64521f2b18177b200cbbe117577a615d6c770988c0bad946e2' +
+    '08e24fa074e5ab3143db5bfce0fd108e4b82d120a92108011a723c12a787e6d7' +
+    '88719a10bdba5b2699c327186af4e23c1a946834b6150bda2583e9ca2ad44ce8' +
+    'dbbbc2db04de8ef92e8efc141fbecaa6287c59474e6bc05d99b2964fa090c3a2' +
+    '233ba186515be7ed1f612970cee2d7afb81bdd762170481cd0069127d5b05aa9' +
     '93b4ea988d8fddc186ffb7dc90a6c08f4df435c934063199ffffffffffffffff',
 );
-const G = 5n;
+const g = 5n;
 
-/** A number as PAD(x): exactly 512 bytes, big-endian. Throws RangeError for a negative one and one of 2^4096 or more. */
-export function padGroupElement(value: bigint): Uint8Array {
-  const hex = value.toString(16);
-  if (value < 0n || hex.length > 2 * GROUP_ELEMENT_BYTES)
-    throw new RangeError('a group element has at most 512 bytes');
-  const bytes = new Uint8Array(GROUP_ELEMENT_BYTES);
-  const even = hex.length % 2 === 0 ? hex : `0${hex}`;
-  const start = GROUP_ELEMENT_BYTES - even.length / 2;
-  for (let index = 0; index < even.length; index += 2) {
-    bytes[start + index / 2] = Number.parseInt(even.slice(index, index + 2), 16);
+/** PAD: a number as 512 bytes, big-endian. Throws 'out of range' for a negative or longer one. */
+export function padGroupElement(x: bigint): Uint8Array<ArrayBuffer> {
+  const hex = x.toString(16).padStart(2 * GROUP_ELEMENT_BYTES, '0');
+  if (x < 0n || hex.length > 2 * GROUP_ELEMENT_BYTES) {
+    throw new ProtocolError('out of range', `the number does not fit ${GROUP_ELEMENT_BYTES} bytes`);
   }
-  return bytes;
+  return Uint8Array.from(hexToBytes(hex));
 }
 
-/** The number that bytes spell, big-endian. */
+/** The big-endian number that the bytes are; 0 for none. */
 export function bytesToBigint(bytes: Uint8Array): bigint {
-  let hex = '0x0';
-  for (const byte of bytes) hex += byte.toString(16).padStart(2, '0');
-  return BigInt(hex);
+  return BigInt(`0x0${bytesToHex(bytes)}`);
 }
 
-/** The group: prime N, generator g = 5, multiplier k = H(N | PAD(g)) (RFC 5054 §2.5.3). */
-export const GROUP: { readonly N: bigint; readonly g: bigint; readonly k: bigint } = {
+/** The group: N, its generator g, and SRP-6a's multiplier k = H(N | PAD(g)) (RFC 5054 §2.5.3). */
+export const GROUP = Object.freeze({
   N,
-  g: G,
-  k: bytesToBigint(sha256(padGroupElement(N), padGroupElement(G))),
-};
+  g,
+  k: bytesToBigint(sha256(padGroupElement(N), padGroupElement(g))),
+});
 
-/** How many bits of the exponent are taken at a time. */
-const WINDOW_BITS = 5n;
+/** H(N) xor H(g), where g is the single byte 5 (RFC 2945 §3). */
+const GROUP_HASH = (() => {
+  const hashOfG = sha256(Uint8Array.of(Number(g)));
+  return sha256(padGroupElement(N)).map((byte, i) => byte ^ hashOfG[i]!);
+})();
 
-/** base^exponent mod N by a fixed window. Not constant-time. */
+/**
+ * `base^exponent mod N` in BigInt: a fixed window of four bits, which are the digits of the exponent in hex. Small bases
+ * such as g keep their table small, which makes them faster than others.
+ */
 export const modexp: Modexp = (base, exponent) => {
-  const powers = [1n];
-  for (let power = 1; power < 1 << Number(WINDOW_BITS); power += 1)
-    powers.push((powers[power - 1]! * base) % N);
-  const digits: number[] = [];
-  for (let rest = exponent; rest > 0n; rest >>= WINDOW_BITS)
-    digits.push(Number(rest & ((1n << WINDOW_BITS) - 1n)));
+  const powers = [1n, base % N];
+  while (powers.length < 16) powers.push((powers.at(-1)! * powers[1]!) % N);
   let result = 1n;
-  for (const digit of digits.reverse()) {
-    for (let bit = 0n; bit < WINDOW_BITS; bit += 1n) result = (result * result) % N;
-    if (digit !== 0) result = (result * powers[digit]!) % N;
+  for (const digit of exponent.toString(16)) {
+    result = (result * result) % N;
+    result = (result * result) % N;
+    result = (result * result) % N;
+    result = (result * result) % N;
+    result = (result * powers[Number.parseInt(digit, 16)]!) % N;
   }
   return result;
 };
 
-/** A private exponent a or b: 320 random bits as 40 bytes. */
-export function privateExponent(random: (bytes: number) => Uint8Array): Uint8Array {
-  return random(PRIVATE_EXPONENT_BYTES);
+/** A fresh private exponent a or b: 320 random bits, 40 bytes. */
+export function privateExponent(random: RandomBytes): Uint8Array {
+  const exponent = random(PRIVATE_EXPONENT_BYTES);
+  requireLength('private exponent', exponent, PRIVATE_EXPONENT_BYTES);
+  return exponent;
 }
 
-/** x = H(srp_salt | H(0x3A | srp_secret)): RFC 5054 §2.4 with an empty identity; 0x3A is its colon. */
-export function computeX(srpSalt: Uint8Array, srpSecret: Uint8Array): bigint {
-  return bytesToBigint(sha256(srpSalt, sha256(Uint8Array.of(0x3a), srpSecret)));
+/** `x = H(srp_salt | H(0x3A | srp_secret))`: RFC 5054 §2.4 with an empty identity. 32 bytes. */
+export function computeX(srpSalt: Uint8Array, srpSecret: Uint8Array): Uint8Array {
+  requireLength('srp_salt', srpSalt, SALT_BYTES);
+  requireLength('srp_secret', srpSecret, KEY_BYTES);
+  return sha256(srpSalt, sha256(Uint8Array.of(0x3a), srpSecret));
 }
 
-/** v = g^x mod N as 512 bytes. */
-export function computeVerifier(x: bigint, power: Modexp = modexp): Uint8Array {
-  return padGroupElement(power(G, x));
+/** `v = g^x mod N`, padded. */
+export function computeVerifier(x: Uint8Array, power: Modexp = modexp): Uint8Array {
+  requireLength('x', x, HASH_BYTES);
+  return padGroupElement(power(g, bytesToBigint(x)));
 }
 
-/** Whether a server takes a verifier: 512 bytes and 1 < v < N-1. */
-export function isAcceptableVerifier(verifier: Uint8Array): boolean {
-  if (verifier.length !== GROUP_ELEMENT_BYTES) return false;
-  const v = bytesToBigint(verifier);
-  return v > 1n && v < N - 1n;
+/** Whether 1 < v < N-1: any other would make B or S known to everybody. 512 bytes, or it is not. */
+export function isAcceptableVerifier(v: Uint8Array): boolean {
+  if (v.length !== GROUP_ELEMENT_BYTES) return false;
+  const verifier = bytesToBigint(v);
+  return verifier > 1n && verifier < N - 1n;
 }
 
-/** A = g^a mod N as 512 bytes (RFC 5054 §2.5.4). */
-export function clientPublicA(privateA: Uint8Array, power: Modexp = modexp): Uint8Array {
-  return padGroupElement(power(G, bytesToBigint(privateA)));
+/** `A = g^a mod N`, padded. */
+export function clientPublicA(a: Uint8Array, power: Modexp = modexp): Uint8Array {
+  requireLength('a', a, PRIVATE_EXPONENT_BYTES);
+  return padGroupElement(power(g, bytesToBigint(a)));
 }
 
-/** Whether a client goes on with B: 512 bytes, B < N and B mod N ≠ 0 (RFC 5054 §2.5.3). */
-export function isAcceptableB(publicB: Uint8Array): boolean {
-  return isReduced(publicB);
+/** Whether a client goes on with this B (RFC 5054 §2.5.3: abort if B mod N = 0; and B < N, so that B has one form). */
+export function isAcceptableB(B: Uint8Array): boolean {
+  return isReducedAndNotZero(B);
 }
 
-/** Whether a server goes on with A: 512 bytes, A < N and A mod N ≠ 0 (RFC 5054 §2.5.4). */
-export function isAcceptableA(publicA: Uint8Array): boolean {
-  return isReduced(publicA);
+/** Whether a server goes on with this A (RFC 5054 §2.5.4: abort if A mod N = 0; and A < N). */
+export function isAcceptableA(A: Uint8Array): boolean {
+  return isReducedAndNotZero(A);
 }
 
-function isReduced(element: Uint8Array): boolean {
-  if (element.length !== GROUP_ELEMENT_BYTES) return false;
-  const value = bytesToBigint(element);
-  return value > 0n && value < N;
+/** Whether u is not 0 (SRP-6a; with u = 0 the password would not matter). */
+export function isAcceptableU(u: Uint8Array): boolean {
+  return u.length === HASH_BYTES && u.some((byte) => byte !== 0);
 }
 
-/** B = (k*v + g^b) mod N as 512 bytes (RFC 5054 §2.5.3). `power` computes g^b. */
-export function serverPublicB(
-  verifier: Uint8Array,
-  privateB: Uint8Array,
-  power: Modexp = modexp,
-): Uint8Array {
-  const { k } = GROUP;
-  return padGroupElement((k * bytesToBigint(verifier) + power(G, bytesToBigint(privateB))) % N);
+/** `B = (k*v + g^b) mod N`, padded. The caller has checked v. */
+export function serverPublicB(v: Uint8Array, b: Uint8Array, power: Modexp = modexp): Uint8Array {
+  requireLength('v', v, GROUP_ELEMENT_BYTES);
+  requireLength('b', b, PRIVATE_EXPONENT_BYTES);
+  return padGroupElement((GROUP.k * bytesToBigint(v) + power(g, bytesToBigint(b))) % N);
 }
 
-/** u = H(PAD(A) | PAD(B)): 32 bytes (RFC 5054 §2.6). */
-export function computeU(publicA: Uint8Array, publicB: Uint8Array): Uint8Array {
-  return sha256(publicA, publicB);
+/** `u = H(PAD(A) | PAD(B))`, 32 bytes. */
+export function computeU(A: Uint8Array, B: Uint8Array): Uint8Array {
+  requireLength('A', A, GROUP_ELEMENT_BYTES);
+  requireLength('B', B, GROUP_ELEMENT_BYTES);
+  return sha256(A, B);
 }
 
-/** Whether u is 0, which both sides refuse (RFC 5054 §2.5.4). */
-export function isZero(u: Uint8Array): boolean {
-  return u.every((byte) => byte === 0);
-}
-
-/** The client's S = (B - k*g^x)^(a + u*x) mod N as 512 bytes (RFC 5054 §2.6). Throws ProtocolError for a refused B and u = 0. */
+/**
+ * The client's `S = (B - k*g^x)^(a + u*x) mod N`, padded. Throws 'server public value' for B ≥ N, B mod N = 0 and u = 0:
+ * no honest server sends such a B.
+ */
 export function clientSharedS(
-  publicB: Uint8Array,
-  x: bigint,
-  privateA: Uint8Array,
+  B: Uint8Array,
+  x: Uint8Array,
+  a: Uint8Array,
   u: Uint8Array,
   power: Modexp = modexp,
 ): Uint8Array {
-  if (!isAcceptableB(publicB)) throw new ProtocolError('group element', 'B is not between 0 and N');
-  if (isZero(u)) throw new ProtocolError('group element', 'u is 0');
-  const base = (bytesToBigint(publicB) - ((GROUP.k * power(G, x)) % N) + N) % N;
-  return padGroupElement(power(base, bytesToBigint(privateA) + bytesToBigint(u) * x));
+  requireLength('B', B, GROUP_ELEMENT_BYTES);
+  requireLength('x', x, HASH_BYTES);
+  requireLength('a', a, PRIVATE_EXPONENT_BYTES);
+  requireLength('u', u, HASH_BYTES);
+  if (!isAcceptableB(B)) throw new ProtocolError('server public value', 'B is 0 modulo N or not below N');
+  if (!isAcceptableU(u)) throw new ProtocolError('server public value', 'u is 0');
+  const exponentX = bytesToBigint(x);
+  const difference = (bytesToBigint(B) - GROUP.k * power(g, exponentX)) % N;
+  const base = difference < 0n ? difference + N : difference;
+  return padGroupElement(power(base, bytesToBigint(a) + bytesToBigint(u) * exponentX));
 }
 
-/** The server's S = (A * v^u)^b mod N as 512 bytes (RFC 5054 §2.6). A must have been accepted before. */
+/**
+ * The server's `S = (A * v^u)^b mod N`, padded. Computes for every A and u, so that a refused one takes as long as a
+ * wrong password: the caller decides by `isAcceptableA` and `isAcceptableU`.
+ */
 export function serverSharedS(
-  publicA: Uint8Array,
-  verifier: Uint8Array,
+  A: Uint8Array,
+  v: Uint8Array,
   u: Uint8Array,
-  privateB: Uint8Array,
+  b: Uint8Array,
   power: Modexp = modexp,
 ): Uint8Array {
-  const base = (bytesToBigint(publicA) * power(bytesToBigint(verifier), bytesToBigint(u))) % N;
-  return padGroupElement(power(base, bytesToBigint(privateB)));
+  requireLength('A', A, GROUP_ELEMENT_BYTES);
+  requireLength('v', v, GROUP_ELEMENT_BYTES);
+  requireLength('u', u, HASH_BYTES);
+  requireLength('b', b, PRIVATE_EXPONENT_BYTES);
+  const base = (bytesToBigint(A) * power(bytesToBigint(v) % N, bytesToBigint(u))) % N;
+  return padGroupElement(power(base, bytesToBigint(b)));
 }
 
-/** K = H(PAD(S)): 32 bytes. */
-export function sessionKey(sharedS: Uint8Array): Uint8Array {
-  return sha256(sharedS);
+/** `K = H(PAD(S))`, 32 bytes. */
+export function sessionKey(S: Uint8Array): Uint8Array {
+  requireLength('S', S, GROUP_ELEMENT_BYTES);
+  return sha256(S);
 }
 
-/** H(N) xor H(g), with g as the single byte 0x05 (RFC 2945 §3). */
-const GROUP_HASH: Uint8Array = (() => {
-  const hashOfG = sha256(Uint8Array.of(Number(G)));
-  return sha256(padGroupElement(N)).map((byte, index) => byte ^ hashOfG[index]!);
-})();
-
-/** M1 = H((H(N) xor H(g)) | H(context) | srp_salt | PAD(A) | PAD(B) | K): 32 bytes (RFC 2945 §3). */
+/** `M1 = H((H(N) xor H(g)) | H(context) | srp_salt | PAD(A) | PAD(B) | K)` (RFC 2945 §3), 32 bytes. */
 export function clientProof(
   context: Uint8Array,
   srpSalt: Uint8Array,
-  publicA: Uint8Array,
-  publicB: Uint8Array,
-  key: Uint8Array,
+  A: Uint8Array,
+  B: Uint8Array,
+  K: Uint8Array,
 ): Uint8Array {
-  return sha256(GROUP_HASH, sha256(context), srpSalt, publicA, publicB, key);
+  requireLength('srp_salt', srpSalt, SALT_BYTES);
+  requireLength('A', A, GROUP_ELEMENT_BYTES);
+  requireLength('B', B, GROUP_ELEMENT_BYTES);
+  requireLength('K', K, KEY_BYTES);
+  return sha256(GROUP_HASH, sha256(context), srpSalt, A, B, K);
 }
 
-/** M2 = H(PAD(A) | M1 | K): 32 bytes (RFC 2945 §3). */
-export function serverProof(publicA: Uint8Array, proofM1: Uint8Array, key: Uint8Array): Uint8Array {
-  return sha256(concatBytes(publicA, proofM1, key));
+/** `M2 = H(PAD(A) | M1 | K)` (RFC 2945 §3), 32 bytes. */
+export function serverProof(A: Uint8Array, M1: Uint8Array, K: Uint8Array): Uint8Array {
+  requireLength('A', A, GROUP_ELEMENT_BYTES);
+  requireLength('M1', M1, PROOF_BYTES);
+  requireLength('K', K, KEY_BYTES);
+  return sha256(A, M1, K);
+}
+
+function isReducedAndNotZero(element: Uint8Array): boolean {
+  if (element.length !== GROUP_ELEMENT_BYTES) return false;
+  const value = bytesToBigint(element);
+  return value > 0n && value < N;
 }

@@ -1,28 +1,52 @@
-/** Usernames: normalized by the client, sent as a hash alone. */
+/**
+ * From what a person types as a username to the 32 bytes that the server is told. Two spellings that look alike to the
+ * person give one name: compatibility forms (NFKC, UAX #15), case (full toLowercase with the final-sigma rule, Unicode
+ * §3.13, no locale) and surrounding white space do not count.
+ */
 import { frame, sha256 } from './bytes.ts';
 import { ProtocolError } from './errors.ts';
 
-/** Exactly the White_Space property of Unicode, which is not what String.trim strips. */
-const WHITE_SPACE =
-  '[\\u0009-\\u000d\\u0020\\u0085\\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000]+';
-const OUTER_WHITE_SPACE = new RegExp(`^${WHITE_SPACE}|${WHITE_SPACE}$`, 'gu');
-
 /**
- * trim(NFKC(lower(NFKC(username)))), with the full lower-case mapping of Unicode §3.13 and no locale. Throws ProtocolError
- * 'username' for lone surrogates and for names that come out empty.
+ * The White_Space property (PropList.txt). String.prototype.trim strips another set: it takes U+FEFF and leaves U+0085.
  */
-export function normalizeUsername(username: string): string {
-  if (!username.isWellFormed()) throw new ProtocolError('username', 'a username has no lone surrogates');
-  const normalized = username
-    .normalize('NFKC')
-    .toLowerCase()
-    .normalize('NFKC')
-    .replace(OUTER_WHITE_SPACE, '');
-  if (normalized === '') throw new ProtocolError('username', 'a username is not empty');
-  return normalized;
+function isWhiteSpace(code: number): boolean {
+  return (
+    (code >= 0x0009 && code <= 0x000d) ||
+    code === 0x0020 ||
+    code === 0x0085 ||
+    code === 0x00a0 ||
+    code === 0x1680 ||
+    (code >= 0x2000 && code <= 0x200a) ||
+    code === 0x2028 ||
+    code === 0x2029 ||
+    code === 0x202f ||
+    code === 0x205f ||
+    code === 0x3000
+  );
 }
 
-/** SHA-256 over frame("passmanager/v1 username", normalized): 32 bytes. Throws as normalizeUsername does. */
+function trimWhiteSpace(text: string): string {
+  let start = 0;
+  let end = text.length;
+  while (start < end && isWhiteSpace(text.charCodeAt(start))) start++;
+  while (end > start && isWhiteSpace(text.charCodeAt(end - 1))) end--;
+  return text.slice(start, end);
+}
+
+/**
+ * `trim(NFKC(lower(NFKC(username))))`. Throws 'not Unicode' for a lone surrogate and 'empty username' when nothing is
+ * left.
+ */
+export function normalizeUsername(username: string): string {
+  if (!username.isWellFormed()) throw new ProtocolError('not Unicode', 'the username holds a lone surrogate');
+  const name = trimWhiteSpace(username.normalize('NFKC').toLowerCase().normalize('NFKC'));
+  if (name === '') throw new ProtocolError('empty username', 'nothing is left of the username');
+  return name;
+}
+
+/**
+ * The pseudonym of a name, 32 bytes: all that a server ever learns of it. Throws as `normalizeUsername`.
+ */
 export function usernameHash(username: string): Uint8Array {
   return sha256(frame('passmanager/v1 username', normalizeUsername(username)));
 }
