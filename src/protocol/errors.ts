@@ -1,7 +1,7 @@
 /** The one error type of the protocol: what was refused, as a word that programs can decide by. */
 
 /** Why something was refused. */
-export type ProtocolRefusal =
+export type RefusalReason =
   /** A byte string is not as long as the protocol says. */
   | 'wrong length'
   /** A number does not fit its width, or is not a whole one. */
@@ -24,12 +24,12 @@ export type ProtocolRefusal =
 
 /** Thrown by everything in src/protocol that refuses its input. The message never holds a value. */
 export class ProtocolError extends Error {
-  readonly refusal: ProtocolRefusal;
+  readonly reason: RefusalReason;
 
-  constructor(refusal: ProtocolRefusal, message: string) {
+  constructor(reason: RefusalReason, message: string) {
     super(message);
     this.name = 'ProtocolError';
-    this.refusal = refusal;
+    this.reason = reason;
   }
 }
 

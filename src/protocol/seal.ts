@@ -4,7 +4,7 @@
  */
 import { concatBytes, type RandomBytes } from './bytes.ts';
 import { ProtocolError, requireLength } from './errors.ts';
-import { KEY_BYTES, NONCE_BYTES, SEALED_OVERHEAD_BYTES, TAG_BYTES } from './sizes.ts';
+import { KEY_BYTES, NONCE_BYTES, SEAL_OVERHEAD_BYTES, TAG_BYTES } from './sizes.ts';
 
 export { NONCE_BYTES, TAG_BYTES } from './sizes.ts';
 
@@ -37,10 +37,10 @@ export async function seal(
 
 /** The plaintext of a seal. Throws 'broken seal' for another key, other associated data, or changed or missing bytes. */
 export async function open(key: SealKey, sealed: Uint8Array, aad: Uint8Array): Promise<Uint8Array> {
-  if (sealed.length < SEALED_OVERHEAD_BYTES) throw new ProtocolError('broken seal', 'shorter than any seal');
+  if (sealed.length < SEAL_OVERHEAD_BYTES) throw new ProtocolError('broken seal', 'shorter than any seal');
   const nonce = sealed.subarray(0, NONCE_BYTES);
-  const tag = sealed.subarray(NONCE_BYTES, SEALED_OVERHEAD_BYTES);
-  const ciphertext = sealed.subarray(SEALED_OVERHEAD_BYTES);
+  const tag = sealed.subarray(NONCE_BYTES, SEAL_OVERHEAD_BYTES);
+  const ciphertext = sealed.subarray(SEAL_OVERHEAD_BYTES);
   try {
     return new Uint8Array(await crypto.subtle.decrypt(gcm(nonce, aad), key, concatBytes(ciphertext, tag)));
   } catch {

@@ -24,20 +24,20 @@ export const NONCE_BYTES = 12;
 /** AES-GCM's tag. */
 export const TAG_BYTES = 16;
 /** What a seal adds to its plaintext: nonce and tag. */
-export const SEALED_OVERHEAD_BYTES = NONCE_BYTES + TAG_BYTES;
+export const SEAL_OVERHEAD_BYTES = NONCE_BYTES + TAG_BYTES;
 /** What a stored blob adds to its plaintext: the format byte and a seal. */
-export const SEALED_BLOB_OVERHEAD_BYTES = 1 + SEALED_OVERHEAD_BYTES;
+export const SEALED_BLOB_OVERHEAD_BYTES = 1 + SEAL_OVERHEAD_BYTES;
 /** The shortest blob that a server stores: one byte of plaintext. */
 export const SEALED_BLOB_MIN_BYTES = SEALED_BLOB_OVERHEAD_BYTES + 1;
 /** The longest encrypted_vault_header. */
 export const VAULT_HEADER_MAX_BYTES = 16_384;
 
 /** EntryName is padded to a multiple of this. */
-export const ENTRY_NAME_MULTIPLE = 64;
+export const ENTRY_NAME_PADDING = 64;
 /** EntryData is padded to a multiple of this. */
-export const ENTRY_DATA_MULTIPLE = 256;
+export const ENTRY_DATA_PADDING = 256;
 /** VaultHeader is padded to a multiple of this. */
-export const VAULT_HEADER_MULTIPLE = 256;
+export const VAULT_HEADER_PADDING = 256;
 
 /** How many request numbers the anti-replay window spans (RFC 4303 §3.4.3). */
 export const REPLAY_WINDOW = 64;
