@@ -113,7 +113,9 @@ export const SYNC_ENTRIES = gatedRead(`start as (
 )`);
 
 /** Nothing but the account's revision: for requests whose work is done elsewhere. */
-export const ACCOUNT_REVISION = gatedRead(`result as (select account.revision from account, gate where gate.admitted)`);
+export const ACCOUNT_REVISION = gatedRead(
+  `result as (select account.revision from account, gate where gate.admitted)`,
+);
 
 /**
  * How the entries of a batch stand, in request order, inside a transaction that holds the account's lock. $1 user id,
@@ -145,4 +147,5 @@ from unnest($2::uuid[], $3::bigint[]) as a(entry_id, revision)
 where e.user_id = $1 and e.entry_id = a.entry_id`;
 
 /** Moves the account on by a batch. $1 user id, $2 how many revisions, $3 how many live entries. */
-export const BATCH_ACCOUNT = 'update users set revision = revision + $2::bigint, entry_count = entry_count + $3::int where id = $1';
+export const BATCH_ACCOUNT =
+  'update users set revision = revision + $2::bigint, entry_count = entry_count + $3::int where id = $1';

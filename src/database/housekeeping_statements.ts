@@ -39,4 +39,5 @@ export const PURGE_TOMBSTONES = `delete from secure_data where user_id = $1 and 
   and updated_at <= clock_timestamp() - ${TOMBSTONE_AGE}`;
 
 /** Gives a locked account a new history. $1 user id, $2 history id of 16 bytes. */
-export const NEW_HISTORY = 'update users set history_id = $2, tombstones_purged_at = clock_timestamp() where id = $1';
+export const NEW_HISTORY =
+  'update users set history_id = $2, tombstones_purged_at = clock_timestamp() where id = $1';

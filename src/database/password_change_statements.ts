@@ -11,7 +11,8 @@ const NEW_CREDENTIALS = `new_srp_salt, new_srp_verifier, new_master_key_salt, ne
   new_kdf_algorithm, new_kdf_memory_kib, new_kdf_iterations, new_kdf_parallelism`;
 
 /** Drops the pending starts of a session. $1 user id, $2 session id. */
-export const DELETE_STARTS = 'delete from auth_ephemerals where user_id = $1 and begun_by_session = $2 and kind = 2';
+export const DELETE_STARTS =
+  'delete from auth_ephemerals where user_id = $1 and begun_by_session = $2 and kind = 2';
 
 /**
  * Keeps a start. $1 id, $2 user id, $3 session id, $4 generation, $5 sealed b, $6 B, $7 sealed b and $8 B of the new
@@ -32,7 +33,8 @@ returning credential_generation, eph_private_b, eph_public_b, new_eph_private_b,
   expires_at > clock_timestamp() as alive`;
 
 /** Ends what an expired change left. $1 user id. */
-export const DELETE_CHANGE_SESSIONS = 'delete from login_sessions where user_id = $1 and kind = 2 returning id';
+export const DELETE_CHANGE_SESSIONS =
+  'delete from login_sessions where user_id = $1 and kind = 2 returning id';
 
 /** Opens the session of a change; its expiry stands in the user's row. $1 id, $2 user id, $3 sealed K, $4 maximum of requests. */
 export const INSERT_CHANGE_SESSION = `insert into login_sessions
@@ -119,7 +121,6 @@ export const CLOSE_CHANGE = `update users set ${NO_CHANGE} where id = $1`;
 export const DROP_NEW_BYTES = `update secure_data
 set new_entry_name = null, new_entry_data = null, new_change_session_id = null
 where user_id = $1 and new_change_session_id is not null`;
-
 
 /** Whether a session was opened after the change. $1 session id, $2 user id. */
 export const OPENED_AFTER_CHANGE = `select s.created_at > u.change_opened_at as after_change

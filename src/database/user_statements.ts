@@ -18,7 +18,8 @@ export const LOCK_INVITE = `select used_by, coalesce(expires_at <= clock_timesta
 from invites where code_hash = $1 for update`;
 
 /** Takes an invite. $1 hash of the code, $2 lookup of the name. */
-export const CLAIM_INVITE = 'update invites set used_by = $2, used_at = clock_timestamp() where code_hash = $1';
+export const CLAIM_INVITE =
+  'update invites set used_by = $2, used_at = clock_timestamp() where code_hash = $1';
 
 /** Renames the locked account; log-ins that are under way end by their generation. $1 user id, $2 new lookup. */
 export const CHANGE_USERNAME = `update users set username_lookup = $2, credential_generation = credential_generation + 1

@@ -12,6 +12,8 @@ export interface Connection {
   readonly socket: Socket;
   /** The peer's address without port. */
   readonly peerAddress: string;
+  /** What the guard knows it by; a closed socket has no address left. */
+  readonly key: string;
   /** Requests in flight. */
   active: number;
 }
@@ -55,8 +57,8 @@ export class ConnectionGuard {
       socket.destroy();
       return false;
     }
-    const connection: Connection = { socket, peerAddress: peerAddress(socket.remoteAddress), active: 0 };
     const key = peerKey(socket);
+    const connection = { socket, peerAddress: peerAddress(socket.remoteAddress), key, active: 0 };
     this.#byPeer.set(key, connection);
     const timer = setTimeout(() => socket.destroy(), this.#greetingTimeoutMs);
     timer.unref();
@@ -67,7 +69,6 @@ export class ConnectionGuard {
     socket.on('error', () => socket.destroy());
     socket.once('close', () => {
       this.#forget(connection);
-      this.#byPeer.delete(key);
       if (this.#byPeer.size === 0) for (const resolve of this.#whenEmpty.splice(0)) resolve();
     });
     return true;
@@ -119,13 +120,11 @@ export class ConnectionGuard {
   }
 
   #makeRoom(): boolean {
-    if (this.#silent.size + this.#idle.size === 0) return this.#byPeer.size < this.#maxConnections;
     while (this.#byPeer.size >= this.#maxConnections) {
-      const { value: loser } = this.#silent.size > 0 ? this.#silent.keys().next() : this.#idle.keys().next();
+      const loser = this.#silent.keys().next().value ?? this.#idle.keys().next().value;
       if (loser === undefined) return false;
       loser.socket.destroy();
       this.#forget(loser);
-      this.#byPeer.delete(peerKey(loser.socket));
     }
     return true;
   }
@@ -134,6 +133,8 @@ export class ConnectionGuard {
     clearTimeout(this.#silent.get(connection));
     this.#silent.delete(connection);
     this.#idle.delete(connection);
+    // The same peer may be back already, from the same port.
+    if (this.#byPeer.get(connection.key) === connection) this.#byPeer.delete(connection.key);
   }
 }
 

@@ -1,0 +1,43 @@
+import { defineEntity, p } from '@mikro-orm/core';
+import { User } from './user.ts';
+
+/** What an attempt is about. */
+export const ATTEMPT_LOGIN = 1;
+export const ATTEMPT_PASSWORD_CHANGE = 2;
+
+const AuthEphemeralSchema = defineEntity({
+  name: 'AuthEphemeral',
+  tableName: 'auth_ephemerals',
+  properties: {
+    /** The ephemeral_id of the contract. */
+    id: p.uuid().primary(),
+    /** None for a decoy. */
+    user: () => p.manyToOne(User).nullable().deleteRule('cascade').updateRule('no action').index(),
+    /** The name that was asked for, 32 bytes. */
+    usernameLookup: p.blob(),
+    credentialGeneration: p.bigint('bigint'),
+    clientProtocol: p.bigint('bigint'),
+    serverProtocol: p.integer(),
+    kind: p.smallint(),
+    ephPrivateB: p.blob().hidden().lazy(),
+    ephPublicB: p.blob().lazy(),
+    /** The session that began a password change. */
+    begunBySession: p.uuid().nullable(),
+    newSrpSalt: p.blob().nullable().hidden().lazy(),
+    newSrpVerifier: p.blob().nullable().hidden().lazy(),
+    newMasterKeySalt: p.blob().nullable().hidden().lazy(),
+    newEncryptedVaultHeader: p.blob().nullable().hidden().lazy(),
+    newKdfAlgorithm: p.integer().nullable(),
+    newKdfMemoryKib: p.integer().nullable(),
+    newKdfIterations: p.integer().nullable(),
+    newKdfParallelism: p.integer().nullable(),
+    newEphPrivateB: p.blob().nullable().hidden().lazy(),
+    newEphPublicB: p.blob().nullable().lazy(),
+    expiresAt: p.datetime().index(),
+    createdAt: p.datetime().defaultRaw('now()'),
+  },
+});
+
+/** A log-in or the start of a password change between its two halves. */
+export class AuthEphemeral extends AuthEphemeralSchema.class {}
+AuthEphemeralSchema.setClass(AuthEphemeral);

@@ -1,0 +1,245 @@
+/**
+ * The server's own keys: one that seals columns, one that hides names. Random, made at the first start, and stored in the
+ * database wrapped twice, as LUKS does: under a key file that is not in the database, and under a recovery code. So a
+ * stolen database opens nothing, and a lost key file does not lose every vault.
+ */
+import { createHmac, createSecretKey, type KeyObject } from 'node:crypto';
+import { frame, hkdf } from '../protocol/bytes.ts';
+import { openSync, sealSync } from './aead.ts';
+import { ColumnSealer } from './column_sealer.ts';
+import type { Database, Row, Transaction } from './database.ts';
+import { KeyFileError, readKeyFile, writeKeyFile } from './key_file.ts';
+import { formatRecoveryCode, parseRecoveryCode, RecoveryCodeError, recoveryKey } from './recovery_code.ts';
+
+const PURPOSE_SEALING = 1;
+const PURPOSE_LOOKUP = 2;
+const STATE_ACTIVE = 1;
+const KEY_BYTES = 32;
+
+/** Secure random bytes. */
+type Random = (bytes: number) => Uint8Array;
+
+interface KeyRow extends Row {
+  readonly id: number;
+  readonly purpose: number;
+  readonly key_file_slot: Buffer;
+  readonly recovery_slot: Buffer | null;
+  readonly canary: Buffer;
+  readonly state: number;
+}
+
+/** What the server needs of its keys. */
+export class ServerKeys {
+  /** Seals and opens columns. */
+  readonly sealer: ColumnSealer;
+  /** Whether the keys were made by this start. */
+  readonly isFirstStart: boolean;
+  /** Whether a recovery code was made. */
+  readonly hasRecoveryCode: boolean;
+  readonly #lookupKey: KeyObject;
+  readonly #decoyKey: KeyObject;
+
+  constructor(parts: {
+    sealer: ColumnSealer;
+    /** 32 bytes; never rotates. */
+    lookupKey: Uint8Array;
+    isFirstStart: boolean;
+    hasRecoveryCode: boolean;
+  }) {
+    this.sealer = parts.sealer;
+    this.isFirstStart = parts.isFirstStart;
+    this.hasRecoveryCode = parts.hasRecoveryCode;
+    this.#lookupKey = createSecretKey(hkdf(parts.lookupKey, 'passmanager/v1 username lookup'));
+    this.#decoyKey = createSecretKey(hkdf(parts.lookupKey, 'passmanager/v1 decoys'));
+  }
+
+  /** HMAC-SHA-256 of a username hash: 32 bytes, all that is stored of a name. */
+  usernameLookup(usernameHash: Uint8Array): Buffer {
+    return createHmac('sha256', this.#lookupKey).update(usernameHash).digest();
+  }
+
+  /** 32 bytes that an unknown name is answered with, one value a label, the same for ever. */
+  decoySecret(label: string, usernameHash: Uint8Array): Buffer {
+    return createHmac('sha256', this.#decoyKey).update(frame(label, usernameHash)).digest();
+  }
+}
+
+/** A database whose keys this key file does not open. */
+export class WrongKeyFileError extends KeyFileError {
+  constructor(path: string) {
+    super(
+      `the key file ${path} is not the one that this database was made with. Put the right one in its place, or make a ` +
+        'new one with the recovery code: npm run recovery-code -- recover',
+    );
+    this.name = 'WrongKeyFileError';
+  }
+}
+
+/** A database with keys, and no key file. */
+export class MissingKeyFileError extends KeyFileError {
+  constructor(path: string) {
+    super(
+      `the key file ${path} is missing, and without it nothing in this database opens. Restore it from its backup, or ` +
+        'make a new one with the recovery code: npm run recovery-code -- recover',
+    );
+    this.name = 'MissingKeyFileError';
+  }
+}
+
+/**
+ * Opens the server's keys, and makes them where the database has none. Replicas that start together on an empty database
+ * end up with one set: the table is locked. Throws KeyFileError and its kinds.
+ */
+export async function openServerKeys(options: {
+  database: Database;
+  keyFile: string;
+  random: Random;
+}): Promise<ServerKeys> {
+  const { database, keyFile, random } = options;
+  return database.transaction(async (transaction) => {
+    const rows = await lockedKeyRows(transaction);
+    if (rows.length > 0) return unlocked(rows, await wrappingKey(keyFile), keyFile, false);
+    const key = (await readKeyFile(keyFile)) ?? (await newKeyFile(keyFile, random));
+    for (const [id, purpose] of [
+      [1, PURPOSE_SEALING],
+      [2, PURPOSE_LOOKUP],
+    ] as const) {
+      await insertKey(transaction, id, purpose, random(KEY_BYTES), key);
+    }
+    return unlocked(await lockedKeyRows(transaction), key, keyFile, true);
+  });
+}
+
+/**
+ * Makes a new recovery code, which takes the place of the one before, and answers its text. It is shown once and kept
+ * nowhere.
+ */
+export async function makeRecoveryCode(options: {
+  database: Database;
+  keyFile: string;
+  random: Random;
+}): Promise<string> {
+  const { database, keyFile, random } = options;
+  const secret = random(20);
+  const wrap = createSecretKey(recoveryKey(secret));
+  await database.transaction(async (transaction) => {
+    const rows = await lockedKeyRows(transaction);
+    if (rows.length === 0) throw new KeyFileError('the server has no keys yet: start it once');
+    const key = createSecretKey(await wrappingKey(keyFile));
+    for (const row of rows) {
+      const serverKey = openSlot(key, row, 'key_file_slot', keyFile);
+      const slot = sealSync(wrap, serverKey, slotAad(row.id, row.purpose, 'recovery_slot'));
+      await transaction.execute('update server_keys set recovery_slot = $2 where id = $1', [row.id, slot]);
+    }
+  });
+  return formatRecoveryCode(secret);
+}
+
+/** Makes a new key file with the recovery code, in the place of one that is lost. Throws RecoveryCodeError for a wrong code. */
+export async function recoverKeyFile(options: {
+  database: Database;
+  keyFile: string;
+  code: string;
+  random: Random;
+}): Promise<void> {
+  const { database, keyFile, random } = options;
+  const wrap = createSecretKey(recoveryKey(parseRecoveryCode(options.code)));
+  await database.transaction(async (transaction) => {
+    const rows = await lockedKeyRows(transaction);
+    const serverKeys = rows.map((row) => {
+      if (row.recovery_slot === null)
+        throw new RecoveryCodeError('no recovery code was ever made for this database');
+      try {
+        return openSync(wrap, row.recovery_slot, slotAad(row.id, row.purpose, 'recovery_slot'));
+      } catch {
+        throw new RecoveryCodeError('this is not the recovery code of this database');
+      }
+    });
+    const key = createSecretKey(await newKeyFile(keyFile, random));
+    for (const [index, row] of rows.entries()) {
+      const slot = sealSync(key, serverKeys[index]!, slotAad(row.id, row.purpose, 'key_file_slot'));
+      await transaction.execute('update server_keys set key_file_slot = $2 where id = $1', [row.id, slot]);
+    }
+  });
+}
+
+async function lockedKeyRows(transaction: Transaction): Promise<KeyRow[]> {
+  await transaction.execute('lock table server_keys in exclusive mode', []);
+  const { rows } = await transaction.execute(
+    'select id, purpose, key_file_slot, recovery_slot, canary, state from server_keys order by id',
+    [],
+  );
+  return rows as KeyRow[];
+}
+
+/** The key file is on disk before the row that needs it is committed. */
+async function newKeyFile(path: string, random: Random): Promise<Uint8Array> {
+  const key = random(KEY_BYTES);
+  await writeKeyFile(path, key);
+  return key;
+}
+
+async function wrappingKey(path: string): Promise<Uint8Array> {
+  const key = await readKeyFile(path);
+  if (key === undefined) throw new MissingKeyFileError(path);
+  return key;
+}
+
+async function insertKey(
+  transaction: Transaction,
+  id: number,
+  purpose: number,
+  serverKey: Uint8Array,
+  fileKey: Uint8Array,
+): Promise<void> {
+  const slot = sealSync(createSecretKey(fileKey), serverKey, slotAad(id, purpose, 'key_file_slot'));
+  const canary = sealSync(
+    createSecretKey(serverKey),
+    new Uint8Array(KEY_BYTES),
+    slotAad(id, purpose, 'canary'),
+  );
+  await transaction.execute(
+    'insert into server_keys (id, purpose, key_file_slot, canary, state) values ($1, $2, $3, $4, $5)',
+    [id, purpose, slot, canary, STATE_ACTIVE],
+  );
+}
+
+function unlocked(
+  rows: readonly KeyRow[],
+  fileKey: Uint8Array,
+  path: string,
+  isFirstStart: boolean,
+): ServerKeys {
+  const wrap = createSecretKey(fileKey);
+  const opened = rows.map((row) => ({ row, serverKey: openSlot(wrap, row, 'key_file_slot', path) }));
+  const sealing = opened.filter(({ row }) => row.purpose === PURPOSE_SEALING);
+  const current = sealing.filter(({ row }) => row.state === STATE_ACTIVE).at(-1);
+  const lookup = opened.find(({ row }) => row.purpose === PURPOSE_LOOKUP);
+  if (current === undefined || lookup === undefined) {
+    throw new KeyFileError('the database lacks one of the server keys: restore it from its backup');
+  }
+  return new ServerKeys({
+    sealer: new ColumnSealer(
+      new Map(sealing.map(({ row, serverKey }) => [row.id, serverKey])),
+      current.row.id,
+    ),
+    lookupKey: lookup.serverKey,
+    isFirstStart,
+    hasRecoveryCode: rows.every((row) => row.recovery_slot !== null),
+  });
+}
+
+/** The server key of a slot; the canary tells whether it is the one that the database was sealed with. */
+function openSlot(wrap: KeyObject, row: KeyRow, slot: 'key_file_slot', path: string): Buffer {
+  try {
+    const serverKey = openSync(wrap, row[slot], slotAad(row.id, row.purpose, slot));
+    openSync(createSecretKey(serverKey), row.canary, slotAad(row.id, row.purpose, 'canary'));
+    return serverKey;
+  } catch {
+    throw new WrongKeyFileError(path);
+  }
+}
+
+function slotAad(id: number, purpose: number, slot: string): Uint8Array {
+  return frame('passmanager/v1 server key', `${id}`, `${purpose}`, slot);
+}

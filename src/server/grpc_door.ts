@@ -1,0 +1,308 @@
+/**
+ * The gRPC door: HTTP/2 in clear or under TLS, served by @grpc/grpc-js behind a listener of our own. What that library
+ * leaves open is closed here: connections without bounds, decompression before anybody is known, deadlines that overflow,
+ * texts that repeat what the caller sent.
+ */
+import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
+import type { Http2SecureServer, Http2Server, IncomingHttpHeaders } from 'node:http2';
+import { type AddressInfo, createServer, type Socket } from 'node:net';
+import { type DescMessage, fromBinary, type Message, toBinary } from '@bufbuild/protobuf';
+import {
+  type handleServerStreamingCall,
+  type handleUnaryCall,
+  Metadata,
+  Server,
+  ServerCredentials,
+  type ServerErrorResponse,
+  type ServerInterceptingCall,
+  type ServerInterceptor,
+  type ServerUnaryCall,
+  type ServerWritableStream,
+  setLogger,
+  status,
+} from '@grpc/grpc-js';
+import { ConnectionGuard } from './connection_guard.ts';
+import { capGrpcTimeout } from './deadline.ts';
+import { type Door, type DoorLimits, type DoorOptions, peerAddress } from './door.ts';
+import { incorrectParameters, RpcError, statusText, temporaryOutage, tooManyRequests, unexpectedError } from './errors.ts';
+import { STATUS_DETAILS_KEY, statusBytes } from './grpc_status.ts';
+import { healthRpcs } from './health.ts';
+import type { Logger } from './log.ts';
+import { addReflection } from './reflection.ts';
+import type { CallContext, Rpc, StreamingRpc, UnaryRpc } from './rpc.ts';
+import { guardStreams } from './stream_guard.ts';
+
+/** What the gRPC door needs beside what every door needs. */
+export interface GrpcDoorOptions extends DoorOptions {
+  /** Whether server reflection (grpc.reflection.v1 and v1alpha) is served. */
+  readonly reflection: boolean;
+}
+
+/** Opens the gRPC door. Rejects when the address cannot be listened on. */
+export async function createGrpcDoor(options: GrpcDoorOptions): Promise<Door> {
+  const { limits, log } = options;
+  tameLibraryLogger(log);
+  const server = new Server({
+    'grpc.max_receive_message_length': limits.maxMessageBytes,
+    'grpc.max_send_message_length': limits.maxMessageBytes,
+    'grpc.max_concurrent_streams': limits.maxStreamsPerConnection,
+    'grpc-node.max_session_memory': 10,
+    'grpc.enable_channelz': 0,
+    'grpc.keepalive_time_ms': 60_000,
+    'grpc.keepalive_timeout_ms': 20_000,
+    'grpc.max_connection_idle_ms': limits.maxIdleMs,
+    'grpc.max_connection_age_ms': 24 * 60 * 60 * 1000,
+    'grpc.max_connection_age_grace_ms': 60_000,
+    interceptors: [typedStatuses],
+  });
+
+  const streams = new Set<AbortController>();
+  const rpcs = [...options.rpcs, ...healthRpcs(options.rpcs, options.readiness)];
+  for (const rpc of rpcs) {
+    server.register(
+      rpc.path,
+      rpc.kind === 'unary' ? serveUnary(rpc, log) : serveStream(rpc, streams, log),
+      serializer(rpc.method.output),
+      (bytes: Buffer) => bytes,
+      rpc.kind === 'unary' ? 'unary' : 'serverStream',
+    );
+  }
+  const reflected = options.reflection ? addReflection(server, rpcs, streams) : [];
+
+  const guard = new ConnectionGuard(limits);
+  const injector = server.createConnectionInjector(
+    options.tls === undefined
+      ? ServerCredentials.createInsecure()
+      : ServerCredentials.createSsl(null, [
+          { cert_chain: options.tls.certificateChain, private_key: options.tls.privateKey },
+        ]),
+  );
+  const endStreamGuard = guardStreams(http2ServerOf(server), {
+    guard,
+    bodyTimeoutMs: limits.bodyTimeoutMs,
+    putRight: headerRules(rpcs, reflected, limits),
+  });
+
+  const listener = createServer({ noDelay: true }, (socket: Socket) => {
+    if (guard.admit(socket)) injector.injectConnection(socket);
+  });
+  listener.listen({ host: options.host, port: options.port });
+  await once(listener, 'listening');
+  const { address: host, port } = listener.address() as AddressInfo;
+
+  return {
+    address: { host, port },
+    async stop(deadlineMs) {
+      listener.close();
+      for (const stream of streams) stream.abort();
+      // GOAWAY to every connection: no new calls, and each closes after its last one.
+      injector.destroy();
+      guard.destroySilent();
+      const cut = setTimeout(() => guard.destroyAll(), deadlineMs);
+      await guard.empty();
+      clearTimeout(cut);
+      endStreamGuard();
+      server.forceShutdown();
+    },
+  };
+}
+
+/** A call as the pipeline sees it. Built for every call, so what few calls need is made when asked for. */
+class GrpcCallContext implements CallContext {
+  readonly requestId = randomUUID();
+  readonly #call: ServerUnaryCall<Buffer, Message>;
+  #controller: AbortController | undefined;
+
+  constructor(call: ServerUnaryCall<Buffer, Message>) {
+    this.#call = call;
+  }
+
+  get peerAddress(): string {
+    return addressOf(this.#call.getPeer());
+  }
+
+  get signal(): AbortSignal {
+    if (this.#controller === undefined) {
+      const controller = new AbortController();
+      this.#controller = controller;
+      if (this.#call.cancelled) controller.abort();
+      else this.#call.once('cancelled', () => controller.abort());
+    }
+    return this.#controller.signal;
+  }
+}
+
+/** The address in grpc-js's `address:port`. */
+function addressOf(peer: string): string {
+  return peerAddress(peer.slice(0, Math.max(peer.lastIndexOf(':'), 0)) || undefined);
+}
+
+function serveUnary(rpc: UnaryRpc, log: Logger): handleUnaryCall<Buffer, Message> {
+  const { input } = rpc.method;
+  return (call, callback) => {
+    let request: Message;
+    try {
+      request = fromBinary(input, call.request);
+    } catch {
+      callback(errorResponse(incorrectParameters().inClear()));
+      return;
+    }
+    rpc
+      .call(request, new GrpcCallContext(call))
+      .then(
+        (response) => callback(null, response),
+        (error: unknown) => callback(errorResponse(asRpcError(error, rpc, log))),
+      )
+      .catch((error: unknown) => log.error({ err: error, rpc: rpc.path }, 'an answer could not be sent'));
+  };
+}
+
+function serveStream(
+  rpc: StreamingRpc,
+  streams: Set<AbortController>,
+  log: Logger,
+): handleServerStreamingCall<Buffer, Message> {
+  const { input } = rpc.method;
+
+  async function send(call: ServerWritableStream<Buffer, Message>, controller: AbortController): Promise<void> {
+    let request: Message;
+    try {
+      request = fromBinary(input, call.request);
+    } catch {
+      throw incorrectParameters().inClear();
+    }
+    const { signal } = controller;
+    const context = { requestId: randomUUID(), peerAddress: addressOf(call.getPeer()), signal };
+    for await (const message of rpc.call(request, context)) {
+      if (call.cancelled) return;
+      if (!call.write(message)) await drained(call);
+    }
+    if (signal.aborted) throw temporaryOutage().inClear();
+  }
+
+  return (call) => {
+    const controller = new AbortController();
+    streams.add(controller);
+    call.once('cancelled', () => controller.abort());
+    send(call, controller)
+      .then(
+        () => call.end(),
+        (error: unknown) => {
+          // The library turns an emitted error into the call's status.
+          if (!call.cancelled) call.emit('error', errorResponse(asRpcError(error, rpc, log)));
+        },
+      )
+      .catch((error: unknown) => log.error({ err: error, rpc: rpc.path }, 'a stream could not be ended'))
+      .finally(() => streams.delete(controller));
+  };
+}
+
+/** Waits until the stream takes more, or is gone. */
+function drained(call: ServerWritableStream<Buffer, Message>): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      call.off('drain', done);
+      call.off('close', done);
+      resolve();
+    };
+    call.on('drain', done);
+    call.on('close', done);
+    if (call.destroyed) done();
+  });
+}
+
+function serializer(output: DescMessage): (message: Message) => Buffer {
+  return (message) => {
+    const bytes = toBinary(output, message);
+    return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  };
+}
+
+function errorResponse(error: RpcError): ServerErrorResponse {
+  const metadata = new Metadata();
+  metadata.set(STATUS_DETAILS_KEY, Buffer.from(statusBytes(error)));
+  return Object.assign(new Error(error.message), { code: error.status as number, details: error.message, metadata });
+}
+
+/** The pipeline throws nothing else, but a door that trusts it would leave calls without an answer. */
+function asRpcError(error: unknown, rpc: Rpc, log: Logger): RpcError {
+  if (error instanceof RpcError) return error;
+  log.error({ err: error, rpc: rpc.path }, 'a handler threw something that is not an RpcError');
+  return unexpectedError(error).inClear();
+}
+
+/**
+ * Puts right what grpc-js would trip over or repeat to the caller:
+ * - a compressed request is declared to be of an unknown encoding, which grpc-js answers with UNIMPLEMENTED. It would
+ *   otherwise inflate anything for anybody, and no option turns that off;
+ * - deadlines are capped;
+ * - an unknown path loses its text, which grpc-js would send back.
+ */
+function headerRules(
+  rpcs: readonly Rpc[],
+  reflected: readonly string[],
+  limits: DoorLimits,
+): (headers: IncomingHttpHeaders) => void {
+  const capMs = new Map<string, number>();
+  for (const path of reflected) capMs.set(path, limits.maxStreamDeadlineMs);
+  for (const { path, kind } of rpcs) {
+    capMs.set(path, kind === 'unary' ? limits.maxUnaryDeadlineMs : limits.maxStreamDeadlineMs);
+  }
+  return (headers) => {
+    const cap = capMs.get(headers[':path'] ?? '');
+    if (cap === undefined) headers[':path'] = '/';
+    const encoding = headers['grpc-encoding'];
+    if (encoding !== undefined && encoding !== 'identity') headers['grpc-encoding'] = 'unsupported';
+    const timeout = headers['grpc-timeout'];
+    if (timeout !== undefined) {
+      headers['grpc-timeout'] = capGrpcTimeout(String(timeout), cap ?? limits.maxUnaryDeadlineMs) ?? 'malformed';
+    }
+  };
+}
+
+/**
+ * Gives the statuses that grpc-js makes by itself the contract's form: a constant text, and the typed detail where the
+ * contract has one. grpc-js sends them through its call object's own sendStatus, past every regular interceptor, so that
+ * is what is replaced.
+ */
+const typedStatuses: ServerInterceptor = (_method, call) => {
+  const sendStatus = call.sendStatus.bind(call);
+  call.sendStatus = (answer) => {
+    if (answer.code === status.OK || answer.metadata?.get(STATUS_DETAILS_KEY).length) sendStatus(answer);
+    else sendStatus(libraryStatus(answer.code, String(answer.details)));
+  };
+  return call as ServerInterceptingCall;
+};
+
+function libraryStatus(code: status, details: string): { code: status; details: string; metadata: Metadata | null } {
+  if (code === status.RESOURCE_EXHAUSTED) return statusOf(tooManyRequests().inClear());
+  if (details.startsWith('Received no request message') || details.startsWith('Received a second request message')) {
+    return statusOf(incorrectParameters().inClear());
+  }
+  return { code, details: statusText(code as number), metadata: null };
+}
+
+function statusOf(error: RpcError): { code: status; details: string; metadata: Metadata } {
+  const { code, details, metadata } = errorResponse(error);
+  return { code: code as status, details: details as string, metadata: metadata as Metadata };
+}
+
+/**
+ * The HTTP/2 server inside a grpc-js server. It is a private field; without it compressed requests could not be refused,
+ * so a door that cannot find it does not open.
+ */
+function http2ServerOf(server: Server): Http2Server | Http2SecureServer {
+  const { http2Servers } = server as unknown as { http2Servers?: Map<Http2Server | Http2SecureServer, unknown> };
+  const [inner, ...others] = http2Servers?.keys() ?? [];
+  if (inner === undefined || others.length > 0 || inner.listenerCount('stream') !== 1) {
+    throw new Error('this version of @grpc/grpc-js hides its HTTP/2 server; requests could not be guarded');
+  }
+  return inner;
+}
+
+/** grpc-js logs to the console, with text that callers chose. Process-wide, as the library has it. */
+function tameLibraryLogger(log: Logger): void {
+  const note = () => log.debug('grpc-js reported a problem with a connection or a header');
+  setLogger({ error: note, info: note, debug: note });
+}

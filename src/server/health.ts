@@ -1,0 +1,81 @@
+/** grpc.health.v1 for both doors: a status for the whole server (the empty name) and for each service it offers. */
+import { create, type DescMethod, type Message } from '@bufbuild/protobuf';
+import { fieldNotFound, temporaryOutage } from './errors.ts';
+import {
+  type HealthCheckRequest,
+  type HealthCheckResponse,
+  HealthCheckResponseSchema,
+  HealthService,
+  ServingStatus,
+} from './health_contract.ts';
+import type { CallContext, Readiness, Rpc } from './rpc.ts';
+
+/** Check and Watch over the services of `rpcs`. All share one status: they live and die with the database. */
+export function healthRpcs(rpcs: readonly Rpc[], readiness: Readiness): Rpc[] {
+  const names = new Set(['', HealthService.typeName, ...rpcs.map(({ method }) => method.parent.typeName)]);
+
+  function statusOf(service: string): ServingStatus {
+    if (!names.has(service)) return ServingStatus.SERVICE_UNKNOWN;
+    return readiness.isServing() ? ServingStatus.SERVING : ServingStatus.NOT_SERVING;
+  }
+
+  return [
+    {
+      kind: 'unary',
+      ...methodNamed('Check', 'unary'),
+      async call(request) {
+        const answer = statusOf(serviceOf(request));
+        // The specification's NOT_FOUND for Check, where Watch has a status of its own.
+        if (answer === ServingStatus.SERVICE_UNKNOWN) throw fieldNotFound('service').inClear();
+        return response(answer);
+      },
+    },
+    {
+      kind: 'server_streaming',
+      ...methodNamed('Watch', 'server_streaming'),
+      call: (request, context) => watch(serviceOf(request), context),
+    },
+  ];
+
+  /** The status now and at every change; ends only with the signal. */
+  async function* watch(service: string, { signal }: CallContext): AsyncGenerator<HealthCheckResponse> {
+    let wake = () => {};
+    const ended = () => wake();
+    const forget = readiness.onChange(() => wake());
+    signal.addEventListener('abort', ended);
+    try {
+      let told: ServingStatus | undefined;
+      while (!signal.aborted) {
+        const changed = new Promise<void>((resolve) => {
+          wake = resolve;
+        });
+        const now = statusOf(service);
+        if (now !== told) {
+          told = now;
+          yield response(now);
+        } else await changed;
+      }
+      throw temporaryOutage().inClear();
+    } finally {
+      forget();
+      signal.removeEventListener('abort', ended);
+    }
+  }
+}
+
+function methodNamed<K extends DescMethod['methodKind']>(
+  name: string,
+  kind: K,
+): { path: string; method: DescMethod & { methodKind: K } } {
+  const method = HealthService.methods.find((candidate) => candidate.name === name);
+  if (method?.methodKind !== kind) throw new Error(`grpc.health.v1.Health/${name} is not ${kind}`);
+  return { path: `/${HealthService.typeName}/${name}`, method: method as DescMethod & { methodKind: K } };
+}
+
+function serviceOf(request: Message): string {
+  return (request as HealthCheckRequest).service;
+}
+
+function response(status: ServingStatus): HealthCheckResponse {
+  return create(HealthCheckResponseSchema, { status });
+}
