@@ -108,6 +108,11 @@ export class ConnectionGuard {
     for (const { socket } of [...this.#silent.keys()]) socket.destroy();
   }
 
+  /** Destroys the connections without a request in flight. */
+  destroyIdle(): void {
+    for (const { socket } of [...this.#idle]) socket.destroy();
+  }
+
   /** Destroys every connection. */
   destroyAll(): void {
     for (const { socket } of [...this.#byPeer.values()]) socket.destroy();
