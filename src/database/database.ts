@@ -270,9 +270,9 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
   const size = options.poolSize ?? 10;
   const orm = await MikroORM.init({
     entities: [...entities],
-    dbName: 'passmanager',
-    connect: false,
-    discovery: { warnWhenNoEntities: false },
+    // The migrator would make a database of another name, and reconnect to it.
+    dbName: new pg.Client(options.connection).database ?? 'postgres',
+    ensureDatabase: false,
     driverOptions: new PostgresDialect({ pool: openPool(options, size, 'on') }),
     extensions: [Migrator],
     migrations: MIGRATION_OPTIONS,

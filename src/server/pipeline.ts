@@ -6,6 +6,8 @@
 import {
   type DescMessage,
   type DescMethod,
+  type DescMethodServerStreaming,
+  type DescMethodUnary,
   type DescService,
   fromBinary,
   getOption,
@@ -85,7 +87,7 @@ export function methodPath(method: DescMethod): string {
 }
 
 function publicRpc(method: DescMethod, run: Method, { rules, log }: PipelineParts): Rpc {
-  if (method.methodKind !== 'unary') throw new Error(`${methodPath(method)}: a public RPC is unary`);
+  if (!isUnary(method)) throw new Error(`${methodPath(method)}: a public RPC is unary`);
   rules.requireRules(method.input);
   const path = methodPath(method);
   return {
@@ -127,10 +129,10 @@ class SealedRpc {
 
   toRpc(): Rpc {
     const method = this.#method;
-    if (method.methodKind === 'unary') {
+    if (isUnary(method)) {
       return { kind: 'unary', path: this.#path, method, call: (request, context) => this.#unary(request, context) };
     }
-    if (method.methodKind === 'server_streaming') {
+    if (isServerStreaming(method)) {
       return {
         kind: 'server_streaming',
         path: this.#path,
@@ -240,6 +242,14 @@ function secureResponse({ session }: SealedCall, plaintext: Uint8Array, aad: Uin
     sessionId: session.sessionId,
     encryptedData: sealSync(session.serverToClient, plaintext, aad),
   });
+}
+
+function isUnary(method: DescMethod): method is DescMethodUnary {
+  return method.methodKind === 'unary';
+}
+
+function isServerStreaming(method: DescMethod): method is DescMethodServerStreaming {
+  return method.methodKind === 'server_streaming';
 }
 
 /** Payload and result of a method by the contract's naming rule. */

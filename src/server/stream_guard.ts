@@ -42,6 +42,10 @@ export function guardStreams(server: Http2Server | Http2SecureServer, rules: Str
     const connection = stream.session === undefined ? undefined : connections.get(stream.session);
     if (connection !== undefined) guard.begin(connection);
     open.set(stream, performance.now());
+    // Answered before it was read: asks the peer to stop sending, and the answer stands (RFC 9113 §8.1).
+    stream.once('finish', () => {
+      if (!stream.readableEnded) stream.close(constants.NGHTTP2_NO_ERROR);
+    });
     stream.once('close', () => {
       open.delete(stream);
       if (connection !== undefined) guard.end(connection);
