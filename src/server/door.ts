@@ -39,6 +39,11 @@ export interface DoorLimits {
   readonly bodyTimeoutMs: number;
   /** Requests in flight on one HTTP/2 connection. */
   readonly maxStreamsPerConnection: number;
+  /**
+   * Memory that one HTTP/2 connection may hold for headers and data in flight, in MB. More streams are refused with
+   * ENHANCE_YOUR_CALM until it is less. Room for several full messages in each direction.
+   */
+  readonly maxConnectionMemoryMb: number;
   /** The longest deadline a unary call may ask for; more counts as this. */
   readonly maxUnaryDeadlineMs: number;
   /** The longest deadline a stream may ask for; more counts as this. */
@@ -54,6 +59,7 @@ export const DEFAULT_DOOR_LIMITS: DoorLimits = {
   greetingTimeoutMs: 10_000,
   bodyTimeoutMs: 30_000,
   maxStreamsPerConnection: 100,
+  maxConnectionMemoryMb: 32,
   maxUnaryDeadlineMs: 60_000,
   maxStreamDeadlineMs: 24 * 60 * 60 * 1000,
   maxIdleMs: 10 * 60 * 1000,

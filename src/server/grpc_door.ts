@@ -47,7 +47,7 @@ export async function createGrpcDoor(options: GrpcDoorOptions): Promise<Door> {
     'grpc.max_receive_message_length': limits.maxMessageBytes,
     'grpc.max_send_message_length': limits.maxMessageBytes,
     'grpc.max_concurrent_streams': limits.maxStreamsPerConnection,
-    'grpc-node.max_session_memory': 10,
+    'grpc-node.max_session_memory': limits.maxConnectionMemoryMb,
     'grpc.enable_channelz': 0,
     'grpc.keepalive_time_ms': 60_000,
     'grpc.keepalive_timeout_ms': 20_000,

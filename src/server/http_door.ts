@@ -123,7 +123,7 @@ function underTls(tls: TlsIdentity, limits: DoorLimits, guard: ConnectionGuard):
     key: tls.privateKey,
     handshakeTimeout: limits.greetingTimeoutMs,
     settings: { maxConcurrentStreams: limits.maxStreamsPerConnection },
-    maxSessionMemory: 10,
+    maxSessionMemory: limits.maxConnectionMemoryMb,
   });
   guard.watch(server);
   // HTTP/2 requests are counted as streams; these are the HTTP/1.1 ones.

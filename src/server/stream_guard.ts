@@ -22,12 +22,18 @@ export interface StreamRules {
   readonly putRight?: (headers: IncomingHttpHeaders) => void;
 }
 
+/**
+ * How long a peer may go on sending a request that is answered already, in milliseconds. Resetting the stream at once
+ * would be allowed (RFC 9113 §8.1), but clients that are still writing then lose the answer.
+ */
+const LINGER_MS = 2000;
+
 /** Puts the rules before all other listeners of the server. Returns what ends the watching. */
 export function guardStreams(server: Http2Server | Http2SecureServer, rules: StreamRules): () => void {
   const { guard, bodyTimeoutMs, putRight } = rules;
   const connections = new WeakMap<Http2Session, Connection>();
-  /** Streams whose request may be incomplete, with the time each was opened; oldest first. */
-  const open = new Map<ServerHttp2Stream, number>();
+  const arriving = new OverdueStreams(bodyTimeoutMs);
+  const answered = new OverdueStreams(LINGER_MS);
 
   server.prependListener('session', (session: ServerHttp2Session) => {
     const connection = guard.find(session.socket);
@@ -41,29 +47,54 @@ export function guardStreams(server: Http2Server | Http2SecureServer, rules: Str
     putRight?.(headers);
     const connection = stream.session === undefined ? undefined : connections.get(stream.session);
     if (connection !== undefined) guard.begin(connection);
-    open.set(stream, performance.now());
-    // Answered before it was read: asks the peer to stop sending, and the answer stands (RFC 9113 §8.1).
+    arriving.add(stream);
     stream.once('finish', () => {
-      if (!stream.readableEnded) stream.close(constants.NGHTTP2_NO_ERROR);
+      if (!stream.readableEnded) answered.add(stream);
     });
     stream.once('close', () => {
-      open.delete(stream);
+      arriving.delete(stream);
+      answered.delete(stream);
       if (connection !== undefined) guard.end(connection);
     });
   });
 
   const sweep = setInterval(
     () => {
-      const oldest = performance.now() - bodyTimeoutMs;
-      for (const [stream, opened] of open) {
-        if (opened > oldest) break;
-        open.delete(stream);
-        // An answered stream stays half open until its request has ended, too (RFC 9113 §5.1).
-        if (!stream.readableEnded) stream.close(constants.NGHTTP2_CANCEL);
-      }
+      // An answered stream stays half open until its request has ended, too (RFC 9113 §5.1).
+      for (const stream of answered.take()) if (!stream.readableEnded) stream.close(constants.NGHTTP2_NO_ERROR);
+      for (const stream of arriving.take()) if (!stream.readableEnded) stream.close(constants.NGHTTP2_CANCEL);
     },
     Math.min(1000, bodyTimeoutMs / 2),
   );
   sweep.unref();
   return () => clearInterval(sweep);
+}
+
+/** Streams that have a while. */
+class OverdueStreams {
+  readonly #afterMs: number;
+  /** With the time at which each was added; oldest first. */
+  readonly #added = new Map<ServerHttp2Stream, number>();
+
+  constructor(afterMs: number) {
+    this.#afterMs = afterMs;
+  }
+
+  add(stream: ServerHttp2Stream): void {
+    this.#added.set(stream, performance.now());
+  }
+
+  delete(stream: ServerHttp2Stream): void {
+    this.#added.delete(stream);
+  }
+
+  /** Takes out those whose while is over. */
+  *take(): Generator<ServerHttp2Stream> {
+    const latest = performance.now() - this.#afterMs;
+    for (const [stream, added] of this.#added) {
+      if (added > latest) return;
+      this.#added.delete(stream);
+      yield stream;
+    }
+  }
 }

@@ -1,0 +1,141 @@
+import { once } from 'node:events';
+import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
+import { expect } from 'chai';
+import { type Connection, ConnectionGuard } from '../../src/server/connection_guard.ts';
+import { eventually } from '../support/eventually.ts';
+import { RawPeer } from '../support/raw_peer.ts';
+
+describe('ConnectionGuard', () => {
+  let server: Server;
+  let guard: ConnectionGuard;
+  let admitted: Connection[];
+  const peers: RawPeer[] = [];
+
+  async function open(limits: { maxConnections: number; greetingTimeoutMs: number }): Promise<void> {
+    guard = new ConnectionGuard(limits);
+    admitted = [];
+    server = createServer((socket: Socket) => {
+      const connection = guard.find(socket);
+      if (connection !== undefined) admitted.push(connection);
+    });
+    guard.watch(server);
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+  }
+
+  /** A connection and what the guard made of it, undefined when it was turned away. */
+  async function arrive(): Promise<{ peer: RawPeer; connection: Connection | undefined }> {
+    const known = admitted.length;
+    const peer = await RawPeer.connect((server.address() as AddressInfo).port);
+    peers.push(peer);
+    await Promise.race([eventually(() => admitted.length > known), peer.closed]);
+    return { peer, connection: admitted[known] };
+  }
+
+  afterEach(() => {
+    for (const peer of peers.splice(0)) peer.destroy();
+    guard.destroyAll();
+    server.close();
+  });
+
+  it('closes a connection that stays silent', async () => {
+    await open({ maxConnections: 10, greetingTimeoutMs: 50 });
+    const { peer } = await arrive();
+    await peer.closed;
+    await guard.empty();
+    expect(guard.size).to.equal(0);
+  });
+
+  it('leaves one that greeted in time', async () => {
+    await open({ maxConnections: 10, greetingTimeoutMs: 50 });
+    const { peer, connection } = await arrive();
+    guard.greeted(connection!);
+    await new Promise((resolve) => setTimeout(resolve, 120));
+    expect(peer.socket.destroyed).to.equal(false);
+    expect(guard.size).to.equal(1);
+  });
+
+  it('has the oldest silent connection make room at the cap, and nobody else', async () => {
+    await open({ maxConnections: 3, greetingTimeoutMs: 60_000 });
+    const greeted = await arrive();
+    guard.greeted(greeted.connection!);
+    const oldest = await arrive();
+    const younger = await arrive();
+    const newcomer = await arrive();
+    await oldest.peer.closed;
+    expect(newcomer.connection).to.not.equal(undefined);
+    expect(greeted.peer.socket.destroyed).to.equal(false);
+    expect(younger.peer.socket.destroyed).to.equal(false);
+    expect(guard.size).to.equal(3);
+  });
+
+  it('has the longest idle one make room when none is silent', async () => {
+    await open({ maxConnections: 3, greetingTimeoutMs: 60_000 });
+    const [used, idle, busy] = [await arrive(), await arrive(), await arrive()];
+    for (const { connection } of [used, idle, busy]) guard.greeted(connection!);
+    guard.begin(busy.connection!);
+    // The first has been idle for a shorter time than the second: its request has only just ended.
+    guard.begin(used.connection!);
+    guard.end(used.connection!);
+    await arrive();
+    await idle.peer.closed;
+    expect(used.peer.socket.destroyed).to.equal(false);
+    expect(busy.peer.socket.destroyed).to.equal(false);
+  });
+
+  it('turns the newcomer away when every connection is at work', async () => {
+    await open({ maxConnections: 2, greetingTimeoutMs: 60_000 });
+    const [first, second] = [await arrive(), await arrive()];
+    guard.begin(first.connection!);
+    guard.begin(second.connection!);
+    guard.begin(second.connection!);
+    guard.end(second.connection!);
+    const newcomer = await arrive();
+    await newcomer.peer.closed;
+    expect(newcomer.connection).to.equal(undefined);
+    expect(first.peer.socket.destroyed).to.equal(false);
+    expect(second.peer.socket.destroyed).to.equal(false);
+  });
+
+  it('lets newcomers in past 1,500 silent connections from one address', async function () {
+    this.timeout(15_000);
+    await open({ maxConnections: 64, greetingTimeoutMs: 60_000 });
+    const port = (server.address() as AddressInfo).port;
+    for (let batch = 0; batch < 15; batch += 1) {
+      peers.push(...(await Promise.all(Array.from({ length: 100 }, () => RawPeer.connect(port)))));
+      expect(guard.size).to.be.at.most(64);
+    }
+    await eventually(() => admitted.length === 1500);
+    expect((await arrive()).connection).to.not.equal(undefined);
+  });
+
+  it('forgets a connection that its peer closed or reset', async () => {
+    await open({ maxConnections: 10, greetingTimeoutMs: 60_000 });
+    const [closed, reset] = [await arrive(), await arrive()];
+    closed.peer.destroy();
+    reset.peer.socket.resetAndDestroy();
+    await guard.empty();
+    expect(guard.size).to.equal(0);
+  });
+
+  it('knows the address of the peer', async () => {
+    await open({ maxConnections: 10, greetingTimeoutMs: 60_000 });
+    expect((await arrive()).connection!.peerAddress).to.equal('127.0.0.1');
+  });
+
+  it('destroys the silent, the idle or all when told to', async () => {
+    await open({ maxConnections: 10, greetingTimeoutMs: 60_000 });
+    const [silent, idle, busy] = [await arrive(), await arrive(), await arrive()];
+    guard.greeted(idle.connection!);
+    guard.begin(busy.connection!);
+    guard.destroySilent();
+    await silent.peer.closed;
+    expect(idle.peer.socket.destroyed).to.equal(false);
+    guard.destroyIdle();
+    await idle.peer.closed;
+    expect(busy.peer.socket.destroyed).to.equal(false);
+    guard.destroyAll();
+    await busy.peer.closed;
+    await guard.empty();
+  });
+});
