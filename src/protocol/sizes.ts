@@ -16,8 +16,6 @@ export const PRIVATE_EXPONENT_BYTES = 40;
 export const PROOF_BYTES = HASH_BYTES;
 /** The identity of an account's history. */
 export const HISTORY_ID_BYTES = 16;
-/** A UUID as text, 36 characters. */
-export const UUID_BYTES = 36;
 
 /** AES-GCM's nonce. */
 export const NONCE_BYTES = 12;
@@ -38,8 +36,3 @@ export const ENTRY_NAME_PADDING = 64;
 export const ENTRY_DATA_PADDING = 256;
 /** VaultHeader is padded to a multiple of this. */
 export const VAULT_HEADER_PADDING = 256;
-
-/** How many request numbers the anti-replay window spans (RFC 4303 §3.4.3). */
-export const REPLAY_WINDOW = 64;
-/** Request numbers, revisions and sequences stay below this: 2^53. */
-export const NUMBER_LIMIT = 2n ** 53n;

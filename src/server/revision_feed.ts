@@ -74,11 +74,16 @@ export class RevisionFeed {
     this.#poll.unref();
   }
 
-  /** Ends every watch with SVR01, announces what is left and stops. */
-  async stop(): Promise<void> {
+  /** Ends every watch with SVR01, those that begin from now on too. */
+  endWatches(): void {
     this.#stopped = true;
-    clearInterval(this.#poll);
     for (const watchers of this.#watchers.values()) for (const watcher of watchers) watcher.wake();
+  }
+
+  /** Ends every watch, announces what is left and stops. */
+  async stop(): Promise<void> {
+    this.endWatches();
+    clearInterval(this.#poll);
     clearTimeout(this.#flush);
     await this.#flushing;
     await this.#flushNow();
@@ -156,7 +161,7 @@ export class RevisionFeed {
   }
 
   #schedule(): void {
-    if (this.#flush !== undefined || this.#stopped) return;
+    if (this.#flush !== undefined) return;
     this.#flush = setTimeout(() => {
       this.#flush = undefined;
       this.#flushing = this.#flushNow();

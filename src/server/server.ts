@@ -1,35 +1,170 @@
 /** The composition root: builds everything that serves, in order, and takes it down in reverse. */
-import { randomBytes } from 'node:crypto';
+import { randomFillSync } from 'node:crypto';
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
 import { DataService } from '../../gen/passmanager/data/v1/data_service_pb.ts';
 import { PasswordService } from '../../gen/passmanager/password/v1/password_service_pb.ts';
 import { SessionService } from '../../gen/passmanager/session/v1/session_service_pb.ts';
 import { UserService } from '../../gen/passmanager/user/v1/user_service_pb.ts';
-import { openDatabase } from '../database/database.ts';
+import { type ConnectionOptions, openDatabase } from '../database/database.ts';
 import { startEmbeddedPostgres } from '../database/embedded/embedded_postgres.ts';
 import { migrate } from '../database/migrator.ts';
-import { openServerKeys } from '../database/server_keys.ts';
+import { makeRecoveryCode, openServerKeys } from '../database/server_keys.ts';
 import type { Config } from './config.ts';
 import { DataHandler } from './data_handler.ts';
 import { Decoys } from './decoys.ts';
+import { DEFAULT_DOOR_LIMITS, type Door } from './door.ts';
 import { FieldRules } from './field_rules.ts';
 import { createGrpcDoor } from './grpc_door.ts';
 import { Housekeeping } from './housekeeping.ts';
 import { createHttpDoor } from './http_door.ts';
 import type { Logger } from './log.ts';
 import { PasswordHandler } from './password_handler.ts';
-import { type HandlerOf, serviceRpcs } from './pipeline.ts';
+import { serviceRpcs } from './pipeline.ts';
 import { DatabaseReadiness } from './readiness.ts';
 import { RequestGate } from './request_gate.ts';
 import { DEFAULT_FEED_TIMES, type FeedTimes, RevisionFeed } from './revision_feed.ts';
 import { SessionHandler } from './session_handler.ts';
 import { SessionKeys } from './session_keys.ts';
 import { SrpPool } from './srp/srp_pool.ts';
+import { readTlsFiles } from './tls.ts';
 import { UserHandler } from './user_handler.ts';
 
-/** What tests put in place of the real thing. */
-export interface Overrides {
-  /** Secure random bytes. */
+/** What a running server is made with beside its configuration. Times in milliseconds. */
+export interface ServerParts {
+  readonly log: Logger;
+  /** Secure random bytes. Default: node:crypto's. */
   readonly random?: (bytes: number) => Uint8Array;
   readonly feedTimes?: FeedTimes;
+  /** How often the clean-up runs. Default: a minute. */
   readonly housekeepingMs?: number;
+  /** How often the database is asked whether it answers. Default: two seconds. */
+  readonly readinessMs?: number;
+}
+
+/** A server that serves. */
+export interface RunningServer {
+  readonly grpcAddress: Door['address'];
+  readonly httpAddress: Door['address'];
+  /** Where the embedded database keeps its files; undefined with a database of one's own. */
+  readonly dataDir: string | undefined;
+  /** Whether this start made the server's keys. */
+  readonly isFirstStart: boolean;
+  /** Whether a lost key file could be made again. */
+  readonly hasRecoveryCode: boolean;
+  /** Makes a new recovery code in the place of the one before. The text is kept nowhere. */
+  makeRecoveryCode(): Promise<string>;
+  /** Takes no new calls, lets running ones finish, then ends everything: within 8 seconds. Never rejects. */
+  stop(): Promise<void>;
+}
+
+/** How long calls that run may take to finish once the server stops. */
+const DRAIN_MS = 4_000;
+
+const secureRandom = (bytes: number): Uint8Array => randomFillSync(new Uint8Array(bytes));
+
+/** Starts a server. Rejects with an error that says what to do; nothing is left running then. */
+export async function startServer(config: Config, parts: ServerParts): Promise<RunningServer> {
+  const { log, random = secureRandom } = parts;
+  const ending: (() => Promise<unknown> | unknown)[] = [];
+  const end = async (): Promise<void> => {
+    for (const step of ending.reverse()) {
+      await Promise.resolve()
+        .then(step)
+        .catch((error: unknown) => log.error({ err: error }, 'a part did not stop cleanly'));
+    }
+  };
+
+  try {
+    const tls =
+      config.tls === undefined ? undefined : await readTlsFiles(config.tls.certificateFile, config.tls.keyFile);
+    const connection = await databaseOf(config, log, ending);
+    const database = await openDatabase({
+      connection,
+      poolSize: config.databasePoolSize,
+      pgbouncer: config.pgbouncer,
+      onError: (error) => log.warn({ err: error }, 'a database connection was lost'),
+    });
+    ending.push(() => database.close());
+    await migrate(database);
+    const keyFile = config.keyFile ?? join(config.dataDir, 'key');
+    const keys = await openServerKeys({ database, keyFile, random });
+
+    const srp = new SrpPool({ workers: config.srpWorkers, queueLimit: config.srpQueueLimit, log });
+    ending.push(() => srp.stop());
+    const feed = new RevisionFeed(database, log, parts.feedTimes ?? DEFAULT_FEED_TIMES);
+    await feed.start();
+    ending.push(() => feed.stop());
+    const sessionKeys = new SessionKeys(database.reads, keys.sealer);
+    const housekeeping = new Housekeeping({
+      database,
+      sessionKeys,
+      random,
+      log,
+      intervalMs: parts.housekeepingMs ?? 60_000,
+    });
+    housekeeping.start();
+    ending.push(() => housekeeping.stop());
+
+    const gate = new RequestGate(database);
+    const { limits, registration } = config;
+    const decoys = new Decoys(keys, keys.sealer);
+    const pipeline = { sessionKeys, gate, rules: new FieldRules(limits), log };
+    const shared = { database, gate, feed, keys, sessionKeys, decoys, srp, random };
+    const rpcs = [
+      ...serviceRpcs(UserService, new UserHandler({ ...shared, registration }), pipeline),
+      ...serviceRpcs(SessionService, new SessionHandler({ ...shared, limits }), pipeline),
+      ...serviceRpcs(DataService, new DataHandler(gate, feed, limits), pipeline),
+      ...serviceRpcs(PasswordService, new PasswordHandler(shared), pipeline),
+    ];
+
+    const readiness = new DatabaseReadiness(database.reads, parts.readinessMs ?? 2_000);
+    const doorLimits = {
+      ...DEFAULT_DOOR_LIMITS,
+      maxMessageBytes: limits.maxMessageBytes,
+      maxConnections: config.maxConnections,
+    };
+    const door = { rpcs, readiness, host: config.host, limits: doorLimits, log, ...(tls === undefined ? {} : { tls }) };
+    const grpc = await createGrpcDoor({ ...door, port: config.grpcPort, reflection: config.reflection });
+    ending.push(() => grpc.stop(0));
+    const http = await createHttpDoor({ ...door, port: config.httpPort, corsOrigins: config.corsOrigins });
+    ending.push(() => http.stop(0));
+    await readiness.start();
+
+    let stopped: Promise<void> | undefined;
+    return {
+      grpcAddress: grpc.address,
+      httpAddress: http.address,
+      dataDir: config.databaseUrl === undefined ? config.dataDir : undefined,
+      isFirstStart: keys.isFirstStart,
+      hasRecoveryCode: keys.hasRecoveryCode,
+      makeRecoveryCode: () => makeRecoveryCode({ database, keyFile, random }),
+      stop: () => {
+        stopped ??= (async () => {
+          readiness.stop();
+          // Watches end by a sealed failure of their own before the doors cut what is left.
+          feed.endWatches();
+          await Promise.all([grpc.stop(DRAIN_MS), http.stop(DRAIN_MS)]);
+          await end();
+        })();
+        return stopped;
+      },
+    };
+  } catch (error) {
+    await end();
+    throw error;
+  }
+}
+
+/** The database of the configuration, or the embedded one, started. */
+async function databaseOf(
+  config: Config,
+  log: Logger,
+  ending: (() => Promise<unknown> | unknown)[],
+): Promise<ConnectionOptions> {
+  await mkdir(config.dataDir, { recursive: true, mode: 0o700 });
+  if (config.databaseUrl !== undefined) return { connectionString: config.databaseUrl };
+  const postgres = await startEmbeddedPostgres({ dataDir: config.dataDir, log });
+  ending.push(() => postgres.stop());
+  return postgres.connection;
 }

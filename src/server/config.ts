@@ -1,0 +1,256 @@
+/** The configuration: one table of settings, read from the environment by a pure function. */
+import { cpus } from 'node:os';
+import { LOG_LEVELS, type LogLevel } from './log.ts';
+
+/** What the server is told from outside. Sizes in bytes. */
+export interface Config {
+  readonly host: string;
+  readonly grpcPort: number;
+  readonly httpPort: number;
+  readonly dataDir: string;
+  readonly databaseUrl: string | undefined;
+  readonly databasePoolSize: number;
+  readonly pgbouncer: boolean;
+  readonly keyFile: string | undefined;
+  readonly tls: { readonly certificateFile: string; readonly keyFile: string } | undefined;
+  readonly corsOrigins: readonly string[];
+  readonly reflection: boolean;
+  readonly logLevel: LogLevel;
+  readonly registration: 'open' | 'invite' | 'closed';
+  readonly srpWorkers: number;
+  readonly srpQueueLimit: number;
+  readonly maxConnections: number;
+  readonly rateLimit: boolean;
+  readonly limits: Limits;
+}
+
+/** The limits of the contract. */
+export interface Limits {
+  readonly maxEntryNameBytes: number;
+  readonly maxEntryDataBytes: number;
+  readonly maxEntriesPerUser: number;
+  readonly maxSessionsPerUser: number;
+  readonly maxMessageBytes: number;
+  readonly maxBatchEntries: number;
+  readonly maxPageSize: number;
+  readonly defaultPageSize: number;
+  readonly defaultMaximumRequests: number;
+  readonly defaultExpirySeconds: number;
+  readonly capMaximumRequests: number | undefined;
+  readonly capExpirySeconds: number | undefined;
+}
+
+/** Settings that are not good, all at once. */
+export class ConfigError extends Error {
+  readonly problems: readonly string[];
+
+  constructor(problems: readonly string[]) {
+    super(`the configuration is not good:\n${problems.map((problem) => `  ${problem}`).join('\n')}`);
+    this.name = 'ConfigError';
+    this.problems = problems;
+  }
+}
+
+/** A value that a setting refuses; the message says what is allowed. */
+class Refused extends Error {}
+
+/** One setting. */
+export interface Setting {
+  readonly name: string;
+  /** As the document prints it; none: empty. */
+  readonly byDefault: string;
+  readonly allowed: string;
+  readonly description: string;
+  readonly parse: (text: string) => unknown;
+}
+
+const setting = (
+  name: string,
+  byDefault: string,
+  description: string,
+  [allowed, parse]: readonly [string, (text: string) => unknown],
+): Setting => ({ name: `PASSMANAGER_${name}`, byDefault, allowed, description, parse });
+
+const refuse = (allowed: string): never => {
+  throw new Refused(allowed);
+};
+
+const integer = (minimum: number, maximum: number) => {
+  const allowed = `a whole number from ${minimum} to ${maximum}`;
+  return [
+    allowed,
+    (text: string): number => {
+      const value = /^\d{1,15}$/.test(text) ? Number(text) : Number.NaN;
+      return value >= minimum && value <= maximum ? value : refuse(allowed);
+    },
+  ] as const;
+};
+
+const oneOf = (...values: readonly string[]) => {
+  const allowed = values.join(', ');
+  return [allowed, (text: string): string => (values.includes(text) ? text : refuse(allowed))] as const;
+};
+
+const onOff = [
+  'on, off',
+  (text: string): boolean => (text === 'on' || text === 'off' ? text === 'on' : refuse('on, off')),
+] as const;
+const path = ['a path', (text: string): string => text] as const;
+
+const origins = [
+  'origins such as https://vault.example.org, with commas between',
+  (text: string): string[] =>
+    text.split(',').map((part) => {
+      const origin = part.trim();
+      return URL.canParse(origin) && new URL(origin).origin === origin
+        ? origin
+        : refuse('origins such as https://vault.example.org, with commas between');
+    }),
+] as const;
+
+const databaseUrl = [
+  'postgres://user:password@host:port/database',
+  (text: string): string =>
+    URL.canParse(text) && /^postgres(ql)?:$/.test(new URL(text).protocol)
+      ? text
+      : refuse('postgres://user:password@host:port/database'),
+] as const;
+
+/** Every setting, in the order of the document. */
+export const SETTINGS = {
+  host: setting('HOST', '127.0.0.1', 'The address that both doors listen on.', ['an address', (text) => text]),
+  grpcPort: setting('GRPC_PORT', '50051', 'The port of the gRPC door; 0 takes a free one.', integer(0, 65_535)),
+  httpPort: setting('HTTP_PORT', '8080', 'The port of the Connect, gRPC-Web and HTTP door; 0 takes a free one.', integer(0, 65_535)),
+  dataDir: setting('DATA_DIR', './data', 'Where the embedded database and the key file are.', path),
+  databaseUrl: setting('DATABASE_URL', '', 'A PostgreSQL of your own, 14 or newer. None: the embedded one.', databaseUrl),
+  databasePoolSize: setting('DATABASE_POOL_SIZE', '10', 'Connections for writes; half as many more are for reads.', integer(1, 200)),
+  pgbouncer: setting('PGBOUNCER', 'off', 'Whether the database is reached through PgBouncer in transaction mode.', onOff),
+  keyFile: setting('KEY_FILE', '', 'The key file. None: `key` in the data directory. Replicas share one.', path),
+  tlsCertificateFile: setting('TLS_CERT_FILE', '', 'The certificate chain (PEM) for both doors.', path),
+  tlsKeyFile: setting('TLS_KEY_FILE', '', 'The private key (PEM) of the certificate.', path),
+  insecure: setting('INSECURE', 'off', 'Allows clear text on an address other than loopback: for use behind a proxy that does TLS.', onOff),
+  corsOrigins: setting('CORS_ORIGINS', '', 'Origins whose pages may call the HTTP door.', origins),
+  reflection: setting('REFLECTION', 'off', 'Server reflection on the gRPC door.', onOff),
+  logLevel: setting('LOG_LEVEL', 'info', 'What is logged to stderr.', oneOf(...LOG_LEVELS)),
+  registration: setting('REGISTRATION', 'open on loopback, else invite', 'Who may make an account.', oneOf('open', 'invite', 'closed')),
+  srpWorkers: setting('SRP_WORKERS', 'cores, at most 2', 'Threads for the arithmetic of log-ins.', integer(1, 64)),
+  srpQueueLimit: setting('SRP_QUEUE_LIMIT', '256', 'Log-ins that may wait for a thread; more are refused with RQS03.', integer(1, 100_000)),
+  maxConnections: setting('MAX_CONNECTIONS', '1024', 'Open connections of each door.', integer(1, 1_000_000)),
+  rateLimit: setting('RATE_LIMIT', 'on', 'Kept for the limits on public calls.', onOff),
+  maxEntryNameBytes: setting('MAX_ENTRY_NAME_BYTES', '1024', 'Padded plaintext of an entry name, in bytes.', integer(64, 65_536)),
+  maxEntryDataBytes: setting('MAX_ENTRY_DATA_BYTES', '65536', 'Padded plaintext of an entry’s data, in bytes.', integer(256, 1_048_576)),
+  maxEntriesPerUser: setting('MAX_ENTRIES_PER_USER', '10000', 'Entries of one user.', integer(1, 1_000_000)),
+  maxSessionsPerUser: setting('MAX_SESSIONS_PER_USER', '64', 'Log-in sessions of one user; one more ends the one used longest ago.', integer(1, 10_000)),
+  maxMessageBytes: setting('MAX_MESSAGE_BYTES', '4194304', 'One message on either door, in bytes.', integer(65_536, 67_108_864)),
+  maxBatchEntries: setting('MAX_BATCH_ENTRIES', '500', 'Entries of one batch.', integer(1, 10_000)),
+  maxPageSize: setting('MAX_PAGE_SIZE', '1000', 'Entries of one page.', integer(1, 10_000)),
+  defaultPageSize: setting('DEFAULT_PAGE_SIZE', '100', 'Entries of a page when none is asked for.', integer(1, 10_000)),
+  defaultMaximumRequests: setting('DEFAULT_MAXIMUM_REQUESTS', '100', 'Requests of a session when none is asked for.', integer(1, 4_294_967_296)),
+  defaultExpirySeconds: setting('DEFAULT_EXPIRY_SECONDS', '3600', 'Seconds of a session when none is asked for.', integer(1, 4_294_967_296)),
+  capMaximumRequests: setting('CAP_MAXIMUM_REQUESTS', '', 'The most requests of any session. None: no cap.', integer(1, 4_294_967_296)),
+  capExpirySeconds: setting('CAP_EXPIRY_SECONDS', '', 'The most seconds of any session. None: no cap.', integer(1, 4_294_967_296)),
+} as const satisfies Record<string, Setting>;
+
+type Key = keyof typeof SETTINGS;
+
+/** Names with the prefix that are no settings of the server: for tests. */
+const NO_SETTINGS = new Set(['PASSMANAGER_TEST_PG']);
+
+/** Whether an address is this machine alone. */
+export function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host);
+}
+
+/** The configuration of an environment. Throws ConfigError with everything that is wrong and what is allowed instead. */
+export function loadConfig(environment: Readonly<Record<string, string | undefined>>): Config {
+  const problems: string[] = [];
+  const known = new Set(Object.values(SETTINGS).map(({ name }) => name));
+  for (const name of Object.keys(environment)) {
+    if (name.startsWith('PASSMANAGER_') && !known.has(name) && !NO_SETTINGS.has(name)) {
+      problems.push(`${name} is not a setting (docs/configuration.md lists them)`);
+    }
+  }
+  const read = <T>(key: Key, fallback: T): T => {
+    const { name, parse } = SETTINGS[key] as Setting;
+    const text = environment[name];
+    if (text === undefined || text === '') return fallback;
+    try {
+      return parse(text) as T;
+    } catch (error) {
+      if (!(error instanceof Refused)) throw error;
+      problems.push(`${name} takes ${error.message}`);
+      return fallback;
+    }
+  };
+  const preset = <T>(key: Key): T => read(key, SETTINGS[key].parse(SETTINGS[key].byDefault) as T);
+
+  const host = preset<string>('host');
+  const certificateFile = read<string | undefined>('tlsCertificateFile', undefined);
+  const tlsKeyFile = read<string | undefined>('tlsKeyFile', undefined);
+  if ((certificateFile === undefined) !== (tlsKeyFile === undefined)) {
+    problems.push('PASSMANAGER_TLS_CERT_FILE and PASSMANAGER_TLS_KEY_FILE go together');
+  }
+  const tls =
+    certificateFile === undefined || tlsKeyFile === undefined ? undefined : { certificateFile, keyFile: tlsKeyFile };
+  const insecure = preset<boolean>('insecure');
+  if (!isLoopback(host) && tls === undefined && !insecure) {
+    problems.push(
+      `PASSMANAGER_HOST is not loopback: set PASSMANAGER_TLS_CERT_FILE and PASSMANAGER_TLS_KEY_FILE, or PASSMANAGER_INSECURE=on behind a proxy that does TLS`,
+    );
+  }
+  const config: Config = {
+    host,
+    grpcPort: preset('grpcPort'),
+    httpPort: preset('httpPort'),
+    dataDir: preset('dataDir'),
+    databaseUrl: read('databaseUrl', undefined),
+    databasePoolSize: preset('databasePoolSize'),
+    pgbouncer: preset('pgbouncer'),
+    keyFile: read('keyFile', undefined),
+    tls,
+    corsOrigins: read('corsOrigins', []),
+    reflection: preset('reflection'),
+    logLevel: preset('logLevel'),
+    registration: read('registration', isLoopback(host) ? 'open' : 'invite'),
+    srpWorkers: read('srpWorkers', Math.min(2, cpus().length)),
+    srpQueueLimit: preset('srpQueueLimit'),
+    maxConnections: preset('maxConnections'),
+    rateLimit: preset('rateLimit'),
+    limits: {
+      maxEntryNameBytes: preset('maxEntryNameBytes'),
+      maxEntryDataBytes: preset('maxEntryDataBytes'),
+      maxEntriesPerUser: preset('maxEntriesPerUser'),
+      maxSessionsPerUser: preset('maxSessionsPerUser'),
+      maxMessageBytes: preset('maxMessageBytes'),
+      maxBatchEntries: preset('maxBatchEntries'),
+      maxPageSize: preset('maxPageSize'),
+      defaultPageSize: preset('defaultPageSize'),
+      defaultMaximumRequests: preset('defaultMaximumRequests'),
+      defaultExpirySeconds: preset('defaultExpirySeconds'),
+      capMaximumRequests: read('capMaximumRequests', undefined),
+      capExpirySeconds: read('capExpirySeconds', undefined),
+    },
+  };
+  if (problems.length > 0) throw new ConfigError(problems);
+  return config;
+}
+
+/** docs/configuration.md. */
+export function renderConfigurationDoc(): string {
+  const cell = (text: string): string => text.replaceAll('|', '\\|');
+  const rows = Object.values(SETTINGS).map(
+    ({ name, byDefault, allowed, description }) =>
+      `| \`${name}\` | ${byDefault === '' ? 'none' : cell(byDefault)} | ${cell(allowed)} | ${cell(description)} |`,
+  );
+  return [
+    '# Configuration',
+    '',
+    'Settings are environment variables. Unknown names with the prefix and bad values end the start with a message that',
+    'lists all of them. This file is generated from src/server/config.ts.',
+    '',
+    '| name | default | allowed | meaning |',
+    '|---|---|---|---|',
+    ...rows,
+    '',
+  ].join('\n');
+}

@@ -1,0 +1,52 @@
+/** The edge of the process: environment, terminal and signals. */
+import { ConfigError, loadConfig } from './config.ts';
+import { createLogger } from './log.ts';
+import { type RunningServer, startServer } from './server.ts';
+
+const say = (line = ''): void => void process.stdout.write(`${line}\n`);
+
+async function main(): Promise<void> {
+  const config = loadConfig(process.env);
+  const log = createLogger(config.logLevel);
+  const starting = startServer(config, { log });
+  let stopping: Promise<void> | undefined;
+  const stop = (): void => {
+    // A second signal does not cut the stop short.
+    stopping ??= starting
+      .then((server) => server.stop())
+      .catch(() => {})
+      .then(() => process.exit(0));
+  };
+  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, stop);
+  const server = await starting;
+  announce(server, config.tls !== undefined);
+  await introduceRecoveryCode(server, (message) => log.warn(message));
+}
+
+function announce({ grpcAddress, httpAddress, dataDir }: RunningServer, tls: boolean): void {
+  const scheme = tls ? 'https' : 'http';
+  say('passmanager is ready');
+  say(`  gRPC                        ${scheme}://${grpcAddress.host}:${grpcAddress.port}`);
+  say(`  Connect, gRPC-Web           ${scheme}://${httpAddress.host}:${httpAddress.port}`);
+  say(`  data                        ${dataDir ?? 'in the configured database'}`);
+}
+
+/** Shows the recovery code once, to a person; no log and no file ever holds it. */
+async function introduceRecoveryCode(server: RunningServer, warn: (message: string) => void): Promise<void> {
+  if (server.hasRecoveryCode) return;
+  if (!process.stdout.isTTY) {
+    warn('no recovery code was made yet; make and see one with: npm run recovery-code');
+    return;
+  }
+  say();
+  say('Recovery code, shown this once. With it a lost key file can be made again; losing both loses every vault.');
+  say(`  ${await server.makeRecoveryCode()}`);
+  say();
+}
+
+main().catch((error: unknown) => {
+  const known = error instanceof ConfigError || (error instanceof Error && error.name !== 'Error');
+  process.stderr.write(`passmanager did not start: ${error instanceof Error ? error.message : String(error)}\n`);
+  if (!known) process.stderr.write(`${error instanceof Error ? error.stack : ''}\n`);
+  process.exit(1);
+});

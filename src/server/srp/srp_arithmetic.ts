@@ -1,0 +1,64 @@
+/** The server's side of SRP-6a as its worker threads compute it: bytes in, bytes out. */
+import { equalBytes } from '../../protocol/bytes.ts';
+import {
+  clientProof,
+  computeU,
+  isAcceptableA,
+  type Modexp,
+  padGroupElement,
+  serverProof,
+  serverPublicB,
+  serverSharedS,
+  sessionKey,
+} from '../../protocol/srp.ts';
+
+/** The first half of a log-in. */
+export interface HandshakeStart {
+  /** v, 512 bytes. */
+  readonly verifier: Uint8Array;
+  /** b, 40 bytes. */
+  readonly privateB: Uint8Array;
+}
+
+/** The second half. */
+export interface ProofCheck {
+  /** A, 512 bytes. */
+  readonly publicA: Uint8Array;
+  /** v, 512 bytes. */
+  readonly verifier: Uint8Array;
+  /** b, 40 bytes. */
+  readonly privateB: Uint8Array;
+  /** B, 512 bytes. */
+  readonly publicB: Uint8Array;
+  /** 32 bytes. */
+  readonly srpSalt: Uint8Array;
+  readonly context: Uint8Array;
+  /** M1, 32 bytes. */
+  readonly clientProof: Uint8Array;
+}
+
+/** K (32 bytes) and M2 (32 bytes) for a proof that is right. */
+export type ProofResult =
+  | { readonly ok: false }
+  | { readonly ok: true; readonly sessionKey: Uint8Array; readonly serverProof: Uint8Array };
+
+/** B = (k*v + g^b) mod N, 512 bytes (RFC 5054 §2.5.3). */
+export function startHandshake({ verifier, privateB }: HandshakeStart, power: Modexp): { publicB: Uint8Array } {
+  return { publicB: serverPublicB(verifier, privateB, power) };
+}
+
+/** What stands in for a refused A, so that refusing it costs the same. */
+const ACCEPTABLE = padGroupElement(5n);
+
+/** Checks M1 in constant time. A refused A and u = 0 (RFC 5054 §2.5.4) fail after the same arithmetic as a wrong proof. */
+export function verifyClientProof(check: ProofCheck, power: Modexp): ProofResult {
+  const acceptable = isAcceptableA(check.publicA);
+  const publicA = acceptable ? check.publicA : ACCEPTABLE;
+  const u = computeU(publicA, check.publicB);
+  const zero = u.every((byte) => byte === 0);
+  const key = sessionKey(serverSharedS(publicA, check.verifier, u, check.privateB, power));
+  const expected = clientProof(check.context, check.srpSalt, publicA, check.publicB, key);
+  const right = equalBytes(expected, check.clientProof);
+  if (!right || !acceptable || zero) return { ok: false };
+  return { ok: true, sessionKey: key, serverProof: serverProof(publicA, check.clientProof, key) };
+}

@@ -1,0 +1,108 @@
+import { create } from '@bufbuild/protobuf';
+import { Code } from '@connectrpc/connect';
+import { expect } from 'chai';
+import { RpcError } from '../../src/server/errors.ts';
+import { healthRpcs } from '../../src/server/health.ts';
+import {
+  HealthCheckRequestSchema,
+  type HealthCheckResponse,
+  ServingStatus,
+} from '../../src/server/health_contract.ts';
+import type { StreamingRpc, UnaryRpc } from '../../src/server/rpc.ts';
+import { eventually } from '../support/eventually.ts';
+import { FakeReadiness, fakeRpcs } from '../support/fake_rpcs.ts';
+
+describe('healthRpcs', () => {
+  const services = [
+    '',
+    'grpc.health.v1.Health',
+    'passmanager.user.v1.UserService',
+    'passmanager.session.v1.SessionService',
+    'passmanager.data.v1.DataService',
+    'passmanager.password.v1.PasswordService',
+  ];
+  let readiness: FakeReadiness;
+  let check: UnaryRpc;
+  let watch: StreamingRpc;
+  let aborter: AbortController;
+
+  beforeEach(() => {
+    readiness = new FakeReadiness();
+    [check, watch] = healthRpcs(fakeRpcs().rpcs, readiness) as [UnaryRpc, StreamingRpc];
+    aborter = new AbortController();
+  });
+
+  const request = (service: string) => create(HealthCheckRequestSchema, { service });
+  const context = () => ({ requestId: 'r', peerAddress: 'p', signal: aborter.signal });
+
+  async function checked(service: string): Promise<ServingStatus> {
+    return ((await check.call(request(service), context())) as HealthCheckResponse).status;
+  }
+
+  function watched(service: string): { seen: ServingStatus[]; end: Promise<unknown> } {
+    const seen: ServingStatus[] = [];
+    const end = (async () => {
+      for await (const message of watch.call(request(service), context())) {
+        seen.push((message as HealthCheckResponse).status);
+      }
+    })().catch((error: unknown) => error);
+    return { seen, end };
+  }
+
+  it('answers Check of an unknown service with NOT_FOUND', async () => {
+    try {
+      await checked('passmanager.data.v1.Data');
+      expect.fail();
+    } catch (error) {
+      expect(error).to.be.instanceOf(RpcError);
+      expect((error as RpcError).status).to.equal(Code.NotFound);
+    }
+  });
+
+  it('answers Watch of an unknown service with SERVICE_UNKNOWN and keeps the stream', async () => {
+    const { seen, end } = watched('nobody');
+    await eventually(() => seen.length === 1);
+    readiness.set(false);
+    readiness.set(true);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    expect(seen).to.deep.equal([ServingStatus.SERVICE_UNKNOWN]);
+    aborter.abort();
+    await end;
+  });
+
+  it('answers Check for the whole and for each service', async () => {
+    for (const service of services) expect(await checked(service), service).to.equal(ServingStatus.SERVING);
+    readiness.set(false);
+    for (const service of services) expect(await checked(service), service).to.equal(ServingStatus.NOT_SERVING);
+  });
+
+  it('tells a watcher the status at once and every change of it', async () => {
+    const { seen, end } = watched('passmanager.data.v1.DataService');
+    await eventually(() => seen.length === 1);
+    readiness.set(false);
+    await eventually(() => seen.length === 2);
+    readiness.set(true);
+    await eventually(() => seen.length === 3);
+    readiness.set(true);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    expect(seen).to.deep.equal([ServingStatus.SERVING, ServingStatus.NOT_SERVING, ServingStatus.SERVING]);
+    aborter.abort();
+    await end;
+  });
+
+  it('ends a watch with UNAVAILABLE when it is aborted, and leaves no listener', async () => {
+    const { seen, end } = watched('');
+    await eventually(() => seen.length === 1);
+    expect(readiness.listening).to.equal(1);
+    aborter.abort();
+    const error = await end;
+    expect(error).to.be.instanceOf(RpcError);
+    expect((error as RpcError).status).to.equal(Code.Unavailable);
+    expect(readiness.listening).to.equal(0);
+  });
+
+  it('leaves no listener when the caller stops reading', async () => {
+    for await (const _ of watch.call(request(''), context())) break;
+    expect(readiness.listening).to.equal(0);
+  });
+});
