@@ -48,7 +48,7 @@ export interface SessionLimits {
 interface AttemptRow extends Row {
   readonly username_lookup: Buffer;
   readonly attempt_generation: bigint;
-  readonly client_protocol: number;
+  readonly client_protocol: bigint;
   readonly server_protocol: number;
   readonly eph_private_b: Buffer;
   readonly eph_public_b: Buffer;
@@ -144,7 +144,7 @@ export class SessionHandler implements HandlerOf<typeof SessionService> {
       kdf: credentials.kdf,
       maximumRequests,
       expirySeconds,
-      clientProtocol: attempt?.client_protocol ?? PROTOCOL_VERSION,
+      clientProtocol: Number(attempt?.client_protocol ?? PROTOCOL_VERSION),
       serverProtocol: attempt?.server_protocol ?? PROTOCOL_VERSION,
     });
     const proof = await this.#srp.verifyClientProof({

@@ -21,7 +21,7 @@ describe('DataService', () => {
     session = await logIn(transport, account, { maximumRequests: -1n });
   });
 
-  after(() => server.stop());
+  after(() => { if (process.env.SHOWLOG) for (const l of server.logged) process.stderr.write(l); return server.stop(); });
 
   it('creates and gets', async () => {
     const entry = newEntry();
