@@ -41,6 +41,22 @@ describe('the known answers of protocol v1', () => {
     );
   }).timeout(60_000);
 
+  it('fail when a digit slipped in a value that is refused all the same', async () => {
+    const slipped = [
+      ['group_elements_refused', 'by_client_B', 20],
+      ['group_elements_refused', 'by_server_A', 500],
+      ['group_elements_refused', 'by_server_v', 1000],
+    ] as const;
+    for (const [section, list, position] of slipped) {
+      const vectors = JSON.parse(json);
+      const last = vectors[section][list].length - 1;
+      expect(await isNoticed(flipDigit(vectors, [section, list, last], position, 3)), list).to.equal(true);
+    }
+    const vectors = JSON.parse(json);
+    vectors.padding_refused.push(`${'22'.repeat(40)}23${'22'.repeat(23)}`);
+    expect(await isNoticed(vectors)).to.equal(true);
+  });
+
   it('fail when there is a value that the verifier does not know', async () => {
     const vectors = JSON.parse(json);
     vectors.logins[0].seals[0].comment = '';
