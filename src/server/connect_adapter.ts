@@ -22,7 +22,13 @@ import {
 import type { UniversalHandler, UniversalServerResponse } from '@connectrpc/connect/protocol';
 import { capConnectTimeout, capGrpcTimeout } from './deadline.ts';
 import type { DoorLimits } from './door.ts';
-import { incorrectParameters, RpcError, temporaryOutage, tooManyRequests, unexpectedError } from './errors.ts';
+import {
+  incorrectParameters,
+  RpcError,
+  temporaryOutage,
+  tooManyRequests,
+  unexpectedError,
+} from './errors.ts';
 import type { Logger } from './log.ts';
 import type { Rpc, StreamingRpc, UnaryRpc } from './rpc.ts';
 
@@ -96,7 +102,12 @@ function adapt(rpc: Rpc, handler: UniversalHandler, maxTimeoutMs: number, parts:
     response.once('close', () => abort.abort());
 
     const ask = async (content: Uint8Array, refusal: RpcError | undefined) => {
-      const call: Call = { requestId: randomUUID(), peerAddress: caller.peerAddress, refusal, reached: false };
+      const call: Call = {
+        requestId: randomUUID(),
+        peerAddress: caller.peerAddress,
+        refusal,
+        reached: false,
+      };
       const answer = await handler({
         httpVersion: request.httpVersion,
         method: 'POST',
@@ -224,9 +235,18 @@ function emptyBody(contentType: string): Uint8Array {
  * The headers that the universal handlers go by: content type, encoding and deadline. An encoding other than identity is
  * named `unsupported`, for the refusal repeats it; a deadline is capped. Undefined when the deadline cannot be read.
  */
-function handlerHeaders(headers: IncomingHttpHeaders, contentType: string, capMs: number): Headers | undefined {
+function handlerHeaders(
+  headers: IncomingHttpHeaders,
+  contentType: string,
+  capMs: number,
+): Headers | undefined {
   const kept = new Headers({ 'content-type': contentType });
-  for (const name of ['content-encoding', 'connect-content-encoding', 'grpc-encoding', 'connect-protocol-version']) {
+  for (const name of [
+    'content-encoding',
+    'connect-content-encoding',
+    'grpc-encoding',
+    'connect-protocol-version',
+  ]) {
     const value = headers[name];
     if (value === undefined) continue;
     kept.set(name, value === 'identity' || value === '1' ? value : 'unsupported');
@@ -298,7 +318,8 @@ async function write(
     if (parts === undefined || whole) {
       const chunks: Uint8Array[] = [];
       if (parts !== undefined) {
-        for (let part = await parts.next(); part.done !== true; part = await parts.next()) chunks.push(part.value);
+        for (let part = await parts.next(); part.done !== true; part = await parts.next())
+          chunks.push(part.value);
       }
       if (response.destroyed) return;
       writeHead(response, answer, extra);
@@ -322,9 +343,16 @@ async function write(
   }
 }
 
-function writeHead(response: HttpResponse, answer: UniversalServerResponse, extra: Readonly<Record<string, string>>): void {
+function writeHead(
+  response: HttpResponse,
+  answer: UniversalServerResponse,
+  extra: Readonly<Record<string, string>>,
+): void {
   // The two classes overload writeHead differently; what is passed suits both.
-  (response as ServerResponse).writeHead(answer.status, { ...extra, ...Object.fromEntries(answer.header ?? []) });
+  (response as ServerResponse).writeHead(answer.status, {
+    ...extra,
+    ...Object.fromEntries(answer.header ?? []),
+  });
 }
 
 function writePart(response: HttpResponse, part: Uint8Array): boolean {

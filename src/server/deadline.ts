@@ -1,7 +1,14 @@
 /** Deadlines as callers write them, brought under a cap: timers overflow at 2^31 ms, and nobody is served for days. */
 
 /** Milliseconds a unit of `grpc-timeout` stands for (gRPC over HTTP/2, "Requests"). */
-const UNIT_MS: Readonly<Record<string, number>> = { H: 3_600_000, M: 60_000, S: 1000, m: 1, u: 1e-3, n: 1e-6 };
+const UNIT_MS: Readonly<Record<string, number>> = {
+  H: 3_600_000,
+  M: 60_000,
+  S: 1000,
+  m: 1,
+  u: 1e-3,
+  n: 1e-6,
+};
 
 /**
  * A `grpc-timeout` header of at most `capMs` milliseconds: the same text when it asks for less, the cap when it asks for

@@ -25,7 +25,14 @@ import {
 import { ConnectionGuard } from './connection_guard.ts';
 import { capGrpcTimeout } from './deadline.ts';
 import { type Door, type DoorLimits, type DoorOptions, peerAddress } from './door.ts';
-import { incorrectParameters, RpcError, statusText, temporaryOutage, tooManyRequests, unexpectedError } from './errors.ts';
+import {
+  incorrectParameters,
+  RpcError,
+  statusText,
+  temporaryOutage,
+  tooManyRequests,
+  unexpectedError,
+} from './errors.ts';
 import { STATUS_DETAILS_KEY, statusBytes } from './grpc_status.ts';
 import { healthRpcs } from './health.ts';
 import type { Logger } from './log.ts';
@@ -108,18 +115,17 @@ export async function createGrpcDoor(options: GrpcDoorOptions): Promise<Door> {
   };
 }
 
-/** A call as the pipeline sees it. Built for every call, so what few calls need is made when asked for. */
+/** A call as the pipeline sees it. Built for every call, so the signal, which few need, is made when asked for. */
 class GrpcCallContext implements CallContext {
   readonly requestId = randomUUID();
+  /** Read at once: a stream that is closed has forgotten its peer. */
+  readonly peerAddress: string;
   readonly #call: ServerUnaryCall<Buffer, Message>;
   #controller: AbortController | undefined;
 
   constructor(call: ServerUnaryCall<Buffer, Message>) {
     this.#call = call;
-  }
-
-  get peerAddress(): string {
-    return addressOf(this.#call.getPeer());
+    this.peerAddress = addressOf(call.getPeer());
   }
 
   get signal(): AbortSignal {
@@ -165,7 +171,10 @@ function serveStream(
 ): handleServerStreamingCall<Buffer, Message> {
   const { input } = rpc.method;
 
-  async function send(call: ServerWritableStream<Buffer, Message>, controller: AbortController): Promise<void> {
+  async function send(
+    call: ServerWritableStream<Buffer, Message>,
+    controller: AbortController,
+  ): Promise<void> {
     let request: Message;
     try {
       request = fromBinary(input, call.request);
@@ -222,7 +231,11 @@ function serializer(output: DescMessage): (message: Message) => Buffer {
 function errorResponse(error: RpcError): ServerErrorResponse {
   const metadata = new Metadata();
   metadata.set(STATUS_DETAILS_KEY, Buffer.from(statusBytes(error)));
-  return Object.assign(new Error(error.message), { code: error.status as number, details: error.message, metadata });
+  return Object.assign(new Error(error.message), {
+    code: error.status as number,
+    details: error.message,
+    metadata,
+  });
 }
 
 /** The pipeline throws nothing else, but a door that trusts it would leave calls without an answer. */
@@ -256,7 +269,8 @@ function headerRules(
     if (encoding !== undefined && encoding !== 'identity') headers['grpc-encoding'] = 'unsupported';
     const timeout = headers['grpc-timeout'];
     if (timeout !== undefined) {
-      headers['grpc-timeout'] = capGrpcTimeout(String(timeout), cap ?? limits.maxUnaryDeadlineMs) ?? 'malformed';
+      headers['grpc-timeout'] =
+        capGrpcTimeout(String(timeout), cap ?? limits.maxUnaryDeadlineMs) ?? 'malformed';
     }
   };
 }
@@ -275,9 +289,15 @@ const typedStatuses: ServerInterceptor = (_method, call) => {
   return call as ServerInterceptingCall;
 };
 
-function libraryStatus(code: status, details: string): { code: status; details: string; metadata: Metadata | null } {
+function libraryStatus(
+  code: status,
+  details: string,
+): { code: status; details: string; metadata: Metadata | null } {
   if (code === status.RESOURCE_EXHAUSTED) return statusOf(tooManyRequests().inClear());
-  if (details.startsWith('Received no request message') || details.startsWith('Received a second request message')) {
+  if (
+    details.startsWith('Received no request message') ||
+    details.startsWith('Received a second request message')
+  ) {
     return statusOf(incorrectParameters().inClear());
   }
   return { code, details: statusText(code as number), metadata: null };
@@ -293,7 +313,9 @@ function statusOf(error: RpcError): { code: status; details: string; metadata: M
  * so a door that cannot find it does not open.
  */
 function http2ServerOf(server: Server): Http2Server | Http2SecureServer {
-  const { http2Servers } = server as unknown as { http2Servers?: Map<Http2Server | Http2SecureServer, unknown> };
+  const { http2Servers } = server as unknown as {
+    http2Servers?: Map<Http2Server | Http2SecureServer, unknown>;
+  };
   const [inner, ...others] = http2Servers?.keys() ?? [];
   if (inner === undefined || others.length > 0 || inner.listenerCount('stream') !== 1) {
     throw new Error('this version of @grpc/grpc-js hides its HTTP/2 server; requests could not be guarded');

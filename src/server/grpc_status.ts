@@ -1,7 +1,7 @@
 /** An RpcError as gRPC's trailers carry it: google.rpc.Status in `grpc-status-details-bin`. */
 import { toBinary } from '@bufbuild/protobuf';
-import { AnySchema, anyPack } from '@bufbuild/protobuf/wkt';
 import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
+import { AnySchema, anyPack } from '@bufbuild/protobuf/wkt';
 import type { RpcError } from './errors.ts';
 
 /** The metadata key of the serialized google.rpc.Status. */

@@ -6,7 +6,7 @@ import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import { createSecureServer, type Http2SecureServer, type Http2Session } from 'node:http2';
 import type { AddressInfo } from 'node:net';
-import { type HttpRequest, type HttpResponse, connectHandlers } from './connect_adapter.ts';
+import { connectHandlers, type HttpRequest, type HttpResponse } from './connect_adapter.ts';
 import { ConnectionGuard } from './connection_guard.ts';
 import { createCors } from './cors.ts';
 import { type Door, type DoorLimits, type DoorOptions, peerAddress } from './door.ts';
@@ -76,7 +76,8 @@ export async function createHttpDoor(options: HttpDoorOptions): Promise<Door> {
     }
   }
 
-  const { server, goAway, endGuards } = tls === undefined ? inClear(limits, guard) : underTls(tls, limits, guard);
+  const { server, goAway, endGuards } =
+    tls === undefined ? inClear(limits, guard) : underTls(tls, limits, guard);
   server.on('request', onRequest);
   server.listen({ host: options.host, port: options.port });
   await once(server, 'listening');
@@ -193,7 +194,9 @@ function refuse(
 }
 
 /** /healthz: the process lives. /readyz: it serves. */
-function probeAnswers(readiness: Readiness): Map<string, (response: HttpResponse, headOnly: boolean) => void> {
+function probeAnswers(
+  readiness: Readiness,
+): Map<string, (response: HttpResponse, headOnly: boolean) => void> {
   const answer = (response: HttpResponse, headOnly: boolean, status: number, body: object) => {
     response.statusCode = status;
     response.setHeader('content-type', 'application/json');

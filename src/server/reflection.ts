@@ -104,7 +104,9 @@ export class DescriptorIndex {
         return files(this.#symbols.get(question.value));
       case 'fileContainingExtension': {
         const { containingType, extensionNumber } = question.value;
-        return files(this.#extensionsOf(containingType).find(({ number }) => number === extensionNumber)?.file);
+        return files(
+          this.#extensionsOf(containingType).find(({ number }) => number === extensionNumber)?.file,
+        );
       }
       case 'allExtensionNumbersOfType':
         if (!this.#symbols.has(question.value)) return failure(status.NOT_FOUND, 'not found');
@@ -150,7 +152,9 @@ function files(root: DescFile | undefined): ReflectionAnswer {
   collect(root);
   return {
     case: 'fileDescriptorResponse',
-    value: { fileDescriptorProto: [...wanted].map(({ proto }) => toBinary(FileDescriptorProtoSchema, proto)) },
+    value: {
+      fileDescriptorProto: [...wanted].map(({ proto }) => toBinary(FileDescriptorProtoSchema, proto)),
+    },
   };
 }
 

@@ -12,17 +12,20 @@ import {
   type MessageInitShape,
 } from '@bufbuild/protobuf';
 import {
-  FieldDescriptorProto_Label as Label,
-  FieldDescriptorProto_Type as Type,
   type FieldDescriptorProtoSchema,
   FileDescriptorProtoSchema,
+  FieldDescriptorProto_Label as Label,
+  FieldDescriptorProto_Type as Type,
 } from '@bufbuild/protobuf/wkt';
 
 /** One request of the stream; its answer repeats it. */
 export type ReflectionRequest = Message & {
   host: string;
   messageRequest:
-    | { case: 'fileByFilename' | 'fileContainingSymbol' | 'allExtensionNumbersOfType' | 'listServices'; value: string }
+    | {
+        case: 'fileByFilename' | 'fileContainingSymbol' | 'allExtensionNumbersOfType' | 'listServices';
+        value: string;
+      }
     | { case: 'fileContainingExtension'; value: { containingType: string; extensionNumber: number } }
     | { case: undefined; value?: undefined };
 };

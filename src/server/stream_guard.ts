@@ -61,7 +61,8 @@ export function guardStreams(server: Http2Server | Http2SecureServer, rules: Str
   const sweep = setInterval(
     () => {
       // An answered stream stays half open until its request has ended, too (RFC 9113 §5.1).
-      for (const stream of answered.take()) if (!stream.readableEnded) stream.close(constants.NGHTTP2_NO_ERROR);
+      for (const stream of answered.take())
+        if (!stream.readableEnded) stream.close(constants.NGHTTP2_NO_ERROR);
       for (const stream of arriving.take()) if (!stream.readableEnded) stream.close(constants.NGHTTP2_CANCEL);
     },
     Math.min(1000, bodyTimeoutMs / 2),

@@ -23,7 +23,9 @@ describe('createCors', () => {
       '*',
       '',
     ]) {
-      expect(cors.responseHeaders({ origin: other }), other).to.not.have.property('access-control-allow-origin');
+      expect(cors.responseHeaders({ origin: other }), other).to.not.have.property(
+        'access-control-allow-origin',
+      );
       expect(cors.preflightHeaders({ ...preflight, origin: other }), other).to.equal(undefined);
     }
   });
@@ -36,7 +38,10 @@ describe('createCors', () => {
   });
 
   it('never allows credentials or every origin', () => {
-    const headers = { ...createCors([origin]).preflightHeaders(preflight), ...createCors([origin]).responseHeaders({ origin }) };
+    const headers = {
+      ...createCors([origin]).preflightHeaders(preflight),
+      ...createCors([origin]).responseHeaders({ origin }),
+    };
     expect(headers).to.not.have.property('access-control-allow-credentials');
     expect(headers['access-control-allow-origin']).to.equal(origin);
   });
@@ -50,10 +55,17 @@ describe('createCors', () => {
   it('lets a named origin send what Connect and gRPC-Web need, and read the status', () => {
     const cors = createCors(['https://other.example', origin]);
     const allowed = cors.preflightHeaders(preflight)!['access-control-allow-headers']!.toLowerCase();
-    for (const name of ['content-type', 'connect-protocol-version', 'connect-timeout-ms', 'x-grpc-web', 'grpc-timeout']) {
+    for (const name of [
+      'content-type',
+      'connect-protocol-version',
+      'connect-timeout-ms',
+      'x-grpc-web',
+      'grpc-timeout',
+    ]) {
       expect(allowed).to.include(name);
     }
     const exposed = cors.responseHeaders({ origin })['access-control-expose-headers']!.toLowerCase();
-    for (const name of ['grpc-status', 'grpc-message', 'grpc-status-details-bin']) expect(exposed).to.include(name);
+    for (const name of ['grpc-status', 'grpc-message', 'grpc-status-details-bin'])
+      expect(exposed).to.include(name);
   });
 });

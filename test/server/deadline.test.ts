@@ -31,7 +31,9 @@ describe('capGrpcTimeout', () => {
         fc.constantFrom(...Object.keys(unitMs)),
         fc.integer({ min: 1, max: 2 ** 31 - 1 }),
         (number, unit, capMs) => {
-          const [, digits, answeredUnit] = /^(\d{1,8})([HMSmun])$/.exec(capGrpcTimeout(`${number}${unit}`, capMs)!)!;
+          const [, digits, answeredUnit] = /^(\d{1,8})([HMSmun])$/.exec(
+            capGrpcTimeout(`${number}${unit}`, capMs)!,
+          )!;
           expect(Number(digits) * unitMs[answeredUnit!]!).to.be.at.most(capMs);
         },
       ),

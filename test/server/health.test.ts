@@ -73,7 +73,8 @@ describe('healthRpcs', () => {
   it('answers Check for the whole and for each service', async () => {
     for (const service of services) expect(await checked(service), service).to.equal(ServingStatus.SERVING);
     readiness.set(false);
-    for (const service of services) expect(await checked(service), service).to.equal(ServingStatus.NOT_SERVING);
+    for (const service of services)
+      expect(await checked(service), service).to.equal(ServingStatus.NOT_SERVING);
   });
 
   it('tells a watcher the status at once and every change of it', async () => {

@@ -61,7 +61,10 @@ describe('DescriptorIndex', () => {
 
   it('finds the extension that holds the access rule', () => {
     const [extension] = file_passmanager_common_v1_access.extensions;
-    const numbers = index.answer({ case: 'allExtensionNumbersOfType', value: 'google.protobuf.MethodOptions' });
+    const numbers = index.answer({
+      case: 'allExtensionNumbersOfType',
+      value: 'google.protobuf.MethodOptions',
+    });
     expect(numbers.value).to.deep.equal({
       baseTypeName: 'google.protobuf.MethodOptions',
       extensionNumber: [extension!.number],
@@ -137,7 +140,10 @@ describe('server reflection', () => {
     for (const version of ['v1', 'v1alpha'] as const) {
       const { request } = reflectionContract(version);
       const question = Buffer.from(
-        toBinary(request, create(request, { host: 'here', messageRequest: { case: 'listServices', value: '*' } })),
+        toBinary(
+          request,
+          create(request, { host: 'here', messageRequest: { case: 'listServices', value: '*' } }),
+        ),
       );
       const { answers, ended } = converse(version, [question, question, question]);
       expect(await ended).to.equal(status.OK);

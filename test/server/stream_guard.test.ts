@@ -7,6 +7,7 @@ import {
   createServer,
   type Http2Server,
   type IncomingHttpHeaders,
+  type ServerHttp2Stream,
 } from 'node:http2';
 import type { AddressInfo } from 'node:net';
 import { expect } from 'chai';
@@ -25,13 +26,17 @@ describe('guardStreams', () => {
   async function open(putRight?: (headers: IncomingHttpHeaders) => void): Promise<number> {
     guard = new ConnectionGuard({ maxConnections: 10, greetingTimeoutMs: 300 });
     server = createServer();
-    server.on('stream', (stream, headers) => {
+    server.on('stream', (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => {
       stream.on('error', () => {});
       if (headers[':path'] === '/answered') stream.respond({ ':status': 200 }, { endStream: true });
       else stream.resume();
     });
     guard.watch(server);
-    end = guardStreams(server, { guard, bodyTimeoutMs: 200, ...(putRight === undefined ? {} : { putRight }) });
+    end = guardStreams(server, {
+      guard,
+      bodyTimeoutMs: 200,
+      ...(putRight === undefined ? {} : { putRight }),
+    });
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
     const { port } = server.address() as AddressInfo;

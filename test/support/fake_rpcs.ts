@@ -1,5 +1,10 @@
 /** RPCs with the contract's descriptors and made-up behaviour, for tests of what stands in front of the pipeline. */
-import { create, type DescMethodServerStreaming, type DescMethodUnary, type Message } from '@bufbuild/protobuf';
+import {
+  create,
+  type DescMethodServerStreaming,
+  type DescMethodUnary,
+  type Message,
+} from '@bufbuild/protobuf';
 import { SecureResponseSchema } from '../../gen/passmanager/common/v1/secure_pb.ts';
 import {
   DataService,
@@ -8,7 +13,10 @@ import {
   WatchEntriesResponseSchema,
 } from '../../gen/passmanager/data/v1/data_service_pb.ts';
 import { PasswordService } from '../../gen/passmanager/password/v1/password_service_pb.ts';
-import { SessionService, StartSessionResponseSchema } from '../../gen/passmanager/session/v1/session_service_pb.ts';
+import {
+  SessionService,
+  StartSessionResponseSchema,
+} from '../../gen/passmanager/session/v1/session_service_pb.ts';
 import {
   type RegisterUserRequest,
   RegisterUserResponseSchema,
