@@ -31,9 +31,17 @@ const { method: ofUser } = user.UserService;
 
 /** UserService, DataService and SessionService, as a login session calls them. */
 export const RPC = {
-  changeUsername: sealed(ofUser.changeUsername, user.ChangeUsernamePayloadSchema, user.ChangeUsernameResultSchema),
+  changeUsername: sealed(
+    ofUser.changeUsername,
+    user.ChangeUsernamePayloadSchema,
+    user.ChangeUsernameResultSchema,
+  ),
   deleteUser: sealed(ofUser.deleteUser, user.DeleteUserPayloadSchema, user.DeleteUserResultSchema),
-  listSessions: sealed(ofSession.listSessions, session.ListSessionsPayloadSchema, session.ListSessionsResultSchema),
+  listSessions: sealed(
+    ofSession.listSessions,
+    session.ListSessionsPayloadSchema,
+    session.ListSessionsResultSchema,
+  ),
   deleteSession: sealed(
     ofSession.deleteSession,
     session.DeleteSessionPayloadSchema,
@@ -86,7 +94,11 @@ export const CHANGE_RPC = {
     password.AuthenticatePasswordChangeResultSchema,
   ),
   getEntry: sealed(ofPassword.getEntry, password.GetEntryPayloadSchema, password.GetEntryResultSchema),
-  updateEntry: sealed(ofPassword.updateEntry, password.UpdateEntryPayloadSchema, password.UpdateEntryResultSchema),
+  updateEntry: sealed(
+    ofPassword.updateEntry,
+    password.UpdateEntryPayloadSchema,
+    password.UpdateEntryResultSchema,
+  ),
   batchGetEntries: sealed(
     ofPassword.batchGetEntries,
     password.BatchGetEntriesPayloadSchema,

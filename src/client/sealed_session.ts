@@ -1,15 +1,20 @@
 /** A session with the server: numbers and seals requests, opens answers (docs/authentication.md, "Sealed requests"). */
-import { create, type DescMethodServerStreaming, type DescMethodUnary, type MessageInitShape } from '@bufbuild/protobuf';
+import {
+  create,
+  type DescMethodServerStreaming,
+  type DescMethodUnary,
+  fromBinary,
+  type MessageInitShape,
+} from '@bufbuild/protobuf';
+import { FailureSchema } from '../../gen/passmanager/common/v1/error_pb.ts';
 import {
   type SecureRequest,
   SecureRequestSchema,
   type SecureResponse,
 } from '../../gen/passmanager/common/v1/secure_pb.ts';
-import { FailureSchema } from '../../gen/passmanager/common/v1/error_pb.ts';
-import { fromBinary } from '@bufbuild/protobuf';
 import { failureAad, requestAad, responseAad, streamAad } from '../protocol/aad.ts';
 import { deriveSessionKeys } from '../protocol/keys.ts';
-import { importSealKey, open, seal, type SealKey } from '../protocol/seal.ts';
+import { importSealKey, open, type SealKey, seal } from '../protocol/seal.ts';
 import { isUuid } from '../protocol/uuid.ts';
 import { ClosedError, UntrustedAnswerError } from './errors.ts';
 import type { Platform } from './platform.ts';
@@ -70,6 +75,7 @@ export class SealedSession {
   readonly #window: RequestWindow;
   readonly #expiresAt: number;
   #keys: SessionSealKeys | undefined;
+  #retired = false;
 
   /** `openedAt`: the platform's clock when the log-in was sent. Throws UntrustedAnswerError for an id that is no UUID. */
   constructor(parts: {
@@ -94,10 +100,15 @@ export class SealedSession {
 
   /** Whether no further request can be sent. */
   get isSpent(): boolean {
-    return this.#keys === undefined || this.#window.isSpent || this.#platform.now() >= this.#expiresAt;
+    return this.#retired || this.#window.isSpent || this.#platform.now() >= this.#expiresAt;
   }
 
-  /** Lets go of the keys. */
+  /** No further request is sent; answers that are under way still open. */
+  retire(): void {
+    this.#retired = true;
+  }
+
+  /** Lets go of the keys, at once: answers that are under way no longer open. */
   close(): void {
     this.#keys = undefined;
   }
@@ -106,11 +117,21 @@ export class SealedSession {
    * One attempt of a unary call: seals `payload` under the next number and opens the answer. Throws SessionSpentError when
    * nothing was sent, CallFailure when the server or the path refused, UntrustedAnswerError when the answer does not open.
    */
-  async send(method: DescMethodUnary, payload: Uint8Array, options: AttemptOptions = {}): Promise<Uint8Array> {
+  async send(
+    method: DescMethodUnary,
+    payload: Uint8Array,
+    options: AttemptOptions = {},
+  ): Promise<Uint8Array> {
     const number = await this.#number(options.signal);
     try {
       const response = await this.#transport
-        .unary(method, options.signal, options.timeoutMs, undefined, await this.#request(method, number, payload))
+        .unary(
+          method,
+          options.signal,
+          options.timeoutMs,
+          undefined,
+          await this.#request(method, number, payload),
+        )
         .catch((error: unknown) => this.#throwFailure(error, methodPath(method), number, options.signal));
       return await this.#open(response.message, responseAad(methodPath(method), this.id, number));
     } finally {
@@ -149,6 +170,7 @@ export class SealedSession {
   }
 
   async #number(signal: AbortSignal | undefined): Promise<bigint> {
+    if (this.#keys === undefined) throw new ClosedError();
     if (this.isSpent) throw new SessionSpentError();
     const number = await this.#window.take(signal);
     if (number === undefined) throw new SessionSpentError();
@@ -198,7 +220,10 @@ export class SealedSession {
     } catch {
       throw failure;
     }
-    throw new CallFailure(failure.status, fromBinary(FailureSchema, details), { verified: true, cause: error });
+    throw new CallFailure(failure.status, fromBinary(FailureSchema, details), {
+      verified: true,
+      cause: error,
+    });
   }
 
   #sealKeys(): SessionSealKeys {

@@ -2,7 +2,7 @@
  * Failures as they arrive. What a server said is believed only when its seal opens (docs/authentication.md); anything else
  * is what the path said: good for deciding whether to try again, never for dropping anything.
  */
-import { ConnectError, Code } from '@connectrpc/connect';
+import { Code, ConnectError } from '@connectrpc/connect';
 import { ErrorCode, type Failure, FailureSchema } from '../../gen/passmanager/common/v1/error_pb.ts';
 import { SecureResponseSchema } from '../../gen/passmanager/common/v1/secure_pb.ts';
 import {
@@ -11,7 +11,7 @@ import {
   ServerRefusalError,
   TooManyRequestsError,
   UnavailableError,
-  VaultError,
+  type VaultError,
   type VaultErrorCode,
 } from './errors.ts';
 
@@ -24,11 +24,7 @@ export class CallFailure extends Error {
   /** The status in clear. */
   readonly status: Code;
 
-  constructor(
-    status: Code,
-    failure: Failure | undefined,
-    options: { verified: boolean; cause: unknown },
-  ) {
+  constructor(status: Code, failure: Failure | undefined, options: { verified: boolean; cause: unknown }) {
     super(`call failed: ${Code[status]}`, { cause: options.cause });
     this.name = 'CallFailure';
     this.status = status;
@@ -38,12 +34,13 @@ export class CallFailure extends Error {
       code,
       ...(currentRevision === undefined ? {} : { currentRevision }),
     }));
-    this.retryAfterSeconds = failure?.retryAfter === undefined ? undefined : Number(failure.retryAfter.seconds);
+    this.retryAfterSeconds =
+      failure?.retryAfter === undefined ? undefined : Number(failure.retryAfter.seconds);
   }
 
   /** The contract's code: the sealed one, or what the status in clear suggests. */
   get errorCode(): ErrorCode | undefined {
-    return this.refusals[0]?.code;
+    return this.refusals[0]?.code as ErrorCode | undefined;
   }
 
   /** Whether the same bytes may be sent once more: nothing was done, or doing it again does no harm. */
@@ -83,11 +80,17 @@ export function sealedFailureOf(error: unknown): Uint8Array | undefined {
 /** What the path said. Errors that are no status (a refused connection, say) count as UNAVAILABLE. */
 export function clearFailure(error: unknown): CallFailure {
   const status = ConnectError.from(error, Code.Unavailable);
-  return new CallFailure(status.code, status.findDetails(FailureSchema)[0], { verified: false, cause: error });
+  return new CallFailure(status.code, status.findDetails(FailureSchema)[0], {
+    verified: false,
+    cause: error,
+  });
 }
 
 const REFUSALS: ReadonlyMap<ErrorCode, readonly [VaultErrorCode, string]> = new Map([
-  [ErrorCode.PASSWORD_CHANGE_IN_PROGRESS, ['password_change_in_progress', 'a password change is in progress']],
+  [
+    ErrorCode.PASSWORD_CHANGE_IN_PROGRESS,
+    ['password_change_in_progress', 'a password change is in progress'],
+  ],
   [ErrorCode.FIELD_INVALID, ['field_invalid', 'the server refused a field']],
   [ErrorCode.FIELD_NOT_FOUND, ['entry_not_found', 'there is no such entry or session']],
   [ErrorCode.USERNAME_EXISTS, ['username_exists', 'somebody has this username']],

@@ -5,21 +5,8 @@ import { UNLIMITED_REQUESTS } from './gate_statements.ts';
 const CREDENTIALS = `srp_salt, srp_verifier, master_key_salt, encrypted_vault_header,
   kdf_algorithm, kdf_memory_kib, kdf_iterations, kdf_parallelism`;
 
-/** Makes an account. $1 id, $2 lookup, $3 history id, $4–$11 credentials. No row: the name is taken. */
-export const INSERT_USER = `insert into users (id, username_lookup, history_id, ${CREDENTIALS})
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
-on conflict (username_lookup) do nothing returning id`;
-
 /** The credentials by name. $1 lookup. */
 export const FIND_CREDENTIALS = `select id, credential_generation, ${CREDENTIALS} from users where username_lookup = $1`;
-
-/** Locks an invite. $1 hash of the code. */
-export const LOCK_INVITE = `select used_by, coalesce(expires_at <= clock_timestamp(), false) as expired
-from invites where code_hash = $1 for update`;
-
-/** Takes an invite. $1 hash of the code, $2 lookup of the name. */
-export const CLAIM_INVITE =
-  'update invites set used_by = $2, used_at = clock_timestamp() where code_hash = $1';
 
 /** Renames the locked account; log-ins that are under way end by their generation. $1 user id, $2 new lookup. */
 export const CHANGE_USERNAME = `update users set username_lookup = $2, credential_generation = credential_generation + 1
@@ -27,9 +14,6 @@ where id = $1`;
 
 /** Ends all log-ins and starts of a password change that are under way. $1 user id. */
 export const DELETE_ATTEMPTS = 'delete from auth_ephemerals where user_id = $1';
-
-/** Deletes an account; its rows elsewhere go with it. $1 user id. */
-export const DELETE_USER = 'delete from users where id = $1';
 
 /** How long a pending attempt lives, in seconds. */
 export const ATTEMPT_SECONDS = 180;

@@ -1,22 +1,22 @@
 /** UserService: making, renaming and ending accounts. */
 import { createHash } from 'node:crypto';
+import { LockMode, raw } from '@mikro-orm/core';
+import type { EntityManager } from '@mikro-orm/postgresql';
 import type {
   ChangeUsernamePayload,
   RegisterUserRequest,
   UserService,
 } from '../../gen/passmanager/user/v1/user_service_pb.ts';
-import type { Database, Row, Transaction } from '../database/database.ts';
+import type { Database, Row } from '../database/database.ts';
+import { Invite, User } from '../database/entities/index.ts';
 import type { ServerKeys } from '../database/server_keys.ts';
 import { DatabaseFault } from '../database/sqlstate.ts';
 import {
   CHANGE_USERNAME,
-  CLAIM_INVITE,
   DELETE_ATTEMPTS,
-  DELETE_USER,
   FIND_CREDENTIALS,
-  INSERT_USER,
-  LOCK_INVITE,
 } from '../database/user_statements.ts';
+import { HISTORY_ID_BYTES } from '../protocol/sizes.ts';
 import { type Credentials, CredentialSealer, type CredentialRow } from './credentials.ts';
 import { registrationRefused, usernameExists } from './errors.ts';
 import type { HandlerOf } from './pipeline.ts';
@@ -58,8 +58,8 @@ export class UserHandler implements HandlerOf<typeof UserService> {
     const credentials = { ...request, kdf: request.kdf! };
     const lookup = this.#keys.usernameLookup(usernameHash);
     await this.#database.transaction(async (transaction) => {
-      if (this.#registration === 'invite') await claimInvite(transaction, inviteCode, lookup);
-      if (!(await this.#insert(transaction, lookup, credentials))) {
+      if (this.#registration === 'invite') await claimInvite(transaction.em, inviteCode, lookup);
+      if (!(await this.#insert(transaction.em, lookup, credentials))) {
         const { rows } = await transaction.execute(FIND_CREDENTIALS, [lookup]);
         if (!this.#holdsSame(rows[0], credentials)) throw usernameExists('username_hash');
       }
@@ -83,35 +83,61 @@ export class UserHandler implements HandlerOf<typeof UserService> {
   }
 
   async deleteUser(_payload: unknown, call: SealedCall) {
-    await this.#gate.transaction(call, (transaction, account) => transaction.execute(DELETE_USER, [account.id]));
+    await this.#gate.transaction(call, ({ em }, { id }) => em.nativeDelete(User, { id }));
     this.#feed.touch(call.session.userId);
     return {};
   }
 
   /** False when the name is taken. */
-  async #insert(transaction: Transaction, lookup: Buffer, credentials: Credentials): Promise<boolean> {
-    const userId = crypto.randomUUID();
-    const sealed = this.#credentials.seal('users', userId, '', credentials);
-    const { rows } = await transaction.execute(INSERT_USER, [userId, lookup, this.#random(16), ...sealed]);
-    return rows.length > 0;
+  async #insert(em: EntityManager, usernameLookup: Buffer, credentials: Credentials): Promise<boolean> {
+    const id = crypto.randomUUID();
+    const [srpSalt, srpVerifier, masterKeySalt, encryptedVaultHeader] = this.#credentials.seal(
+      'users',
+      id,
+      '',
+      credentials,
+    ) as [Buffer, Buffer, Buffer, Buffer];
+    const { algorithm, memoryKib, iterations, parallelism } = credentials.kdf;
+    const { affectedRows } = await em
+      .createQueryBuilder(User)
+      .insert({
+        id,
+        usernameLookup,
+        historyId: Buffer.from(this.#random(HISTORY_ID_BYTES)),
+        srpSalt,
+        srpVerifier,
+        masterKeySalt,
+        encryptedVaultHeader,
+        kdfAlgorithm: algorithm,
+        kdfMemoryKib: memoryKib,
+        kdfIterations: iterations,
+        kdfParallelism: parallelism,
+      })
+      .onConflict('usernameLookup')
+      .ignore()
+      .execute('run');
+    return affectedRows > 0;
   }
 
   #holdsSame(row: Row | undefined, credentials: Credentials): boolean {
     if (row === undefined) return false;
-    return this.#credentials.equal(this.#credentials.open('users', row.id as string, '', row as CredentialRow), credentials);
+    const stored = this.#credentials.open('users', row.id as string, '', row as CredentialRow);
+    return this.#credentials.equal(stored, credentials);
   }
 }
 
 /** Takes an invite for a name. One that this very name has used passes again; rolled back with the registration. */
-async function claimInvite(transaction: Transaction, inviteCode: string, lookup: Buffer): Promise<void> {
+async function claimInvite(em: EntityManager, inviteCode: string, usernameLookup: Buffer): Promise<void> {
   const codeHash = createHash('sha256').update(inviteCode).digest();
-  const { rows } = await transaction.execute(LOCK_INVITE, [codeHash]);
-  const invite = rows[0] as { used_by: Buffer | null; expired: boolean } | undefined;
-  if (invite === undefined) throw registrationRefused();
-  if (invite.used_by !== null) {
-    if (!invite.used_by.equals(lookup)) throw registrationRefused();
-    return;
-  }
-  if (invite.expired) throw registrationRefused();
-  await transaction.execute(CLAIM_INVITE, [codeHash, lookup]);
+  const invite = await em.findOne(
+    Invite,
+    { codeHash, $or: [{ usedBy: usernameLookup }, { usedBy: null, ...notExpired() }] },
+    { lockMode: LockMode.PESSIMISTIC_WRITE },
+  );
+  if (invite === null) throw registrationRefused();
+  if (invite.usedBy !== null) return;
+  await em.nativeUpdate(Invite, { codeHash }, { usedBy: usernameLookup, usedAt: raw('clock_timestamp()') });
 }
+
+/** By the database's clock. */
+const notExpired = () => ({ $or: [{ expiresAt: null }, { expiresAt: { $gt: raw('clock_timestamp()') } }] });

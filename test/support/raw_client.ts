@@ -112,7 +112,9 @@ export async function callUnary<I extends DescMessage, O extends DescMessage>(
 }
 
 export const register = (transport: Transport, account: TestAccount, inviteCode = '') =>
-  callUnary(transport, UserService.method.registerUser, { ...account, inviteCode });
+  callUnary(transport, UserService.method.registerUser, { ...account, inviteCode } as MessageInitShape<
+    typeof UserService.method.registerUser.input
+  >);
 
 /** Keys and id of a session, and the next number. */
 export class RawSession {
