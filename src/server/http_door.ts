@@ -157,7 +157,8 @@ function count(guard: ConnectionGuard, request: HttpRequest, response: HttpRespo
 
 function http1Options(limits: DoorLimits) {
   return {
-    headersTimeout: limits.greetingTimeoutMs,
+    // Node wants the head to be done by when the whole must be.
+    headersTimeout: Math.min(limits.greetingTimeoutMs, limits.bodyTimeoutMs),
     requestTimeout: limits.bodyTimeoutMs,
     // Above the 60 s after which common proxies drop idle connections, so that they do it and no request crosses it.
     keepAliveTimeout: 65_000,

@@ -30,6 +30,8 @@ export interface FakeRpcs {
   readonly rpcs: Rpc[];
   /** One context per call that reached a handler, in order. */
   readonly contexts: CallContext[];
+  /** Messages that WatchEntries has made so far. */
+  readonly streamed: () => number;
   /** Lets the calls of StartSession finish. */
   release(): void;
 }
@@ -44,6 +46,7 @@ export interface FakeRpcs {
  */
 export function fakeRpcs(): FakeRpcs {
   const contexts: CallContext[] = [];
+  let streamed = 0;
   let release = () => {};
   const released = new Promise<void>((resolve) => {
     release = resolve;
@@ -78,6 +81,7 @@ export function fakeRpcs(): FakeRpcs {
 
   return {
     contexts,
+    streamed: () => streamed,
     release,
     rpcs: [
       unary(UserService.method.registerUser, async (request) =>
@@ -104,6 +108,7 @@ export function fakeRpcs(): FakeRpcs {
       stream(DataService.method.watchEntries, async function* (request, signal) {
         const { requestNumber } = (request as GetEntryRequest).secure!;
         for (let sent = 0n; sent < requestNumber; sent += 1n) {
+          streamed += 1;
           yield create(WatchEntriesResponseSchema, { secure: { sessionId: String(sent) } });
         }
         if (!signal.aborted) {
