@@ -56,6 +56,7 @@ export class RevisionFeed {
   #flushing: Promise<void> = Promise.resolve();
   #unlisten: (() => Promise<void>) | undefined;
   #stopped = false;
+  #onLastWatchEnded: () => void = () => {};
 
   constructor(database: Database, log: Logger, times: FeedTimes = DEFAULT_FEED_TIMES) {
     this.#database = database;
@@ -74,15 +75,26 @@ export class RevisionFeed {
     this.#poll.unref();
   }
 
-  /** Ends every watch with SVR01, those that begin from now on too. */
-  endWatches(): void {
+  /**
+   * Ends every watch with SVR01, those that begin from now on too. Resolves when all have ended, or after `deadlineMs`
+   * where a peer does not read.
+   */
+  async endWatches(deadlineMs: number): Promise<void> {
     this.#stopped = true;
     for (const watchers of this.#watchers.values()) for (const watcher of watchers) watcher.wake();
+    if (this.#watchers.size === 0) return;
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, deadlineMs);
+      this.#onLastWatchEnded = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
   }
 
   /** Ends every watch, announces what is left and stops. */
   async stop(): Promise<void> {
-    this.endWatches();
+    await this.endWatches(0);
     clearInterval(this.#poll);
     clearTimeout(this.#flush);
     await this.#flushing;
@@ -136,6 +148,7 @@ export class RevisionFeed {
       signal.removeEventListener('abort', onAbort);
       ofUser.delete(watcher);
       if (ofUser.size === 0 && this.#watchers.get(session.userId) === ofUser) this.#watchers.delete(session.userId);
+      if (this.#watchers.size === 0) this.#onLastWatchEnded();
     }
   }
 

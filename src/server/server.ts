@@ -58,6 +58,10 @@ export interface RunningServer {
   stop(): Promise<void>;
 }
 
+/** How long watches may take to end once the server stops, and their last words to leave. */
+const WATCHES_END_MS = 500;
+const FLUSH_MS = 50;
+
 /** How long calls that run may take to finish once the server stops. */
 const DRAIN_MS = 4_000;
 
@@ -143,7 +147,8 @@ export async function startServer(config: Config, parts: ServerParts): Promise<R
         stopped ??= (async () => {
           readiness.stop();
           // Watches end by a sealed failure of their own before the doors cut what is left.
-          feed.endWatches();
+          await feed.endWatches(WATCHES_END_MS);
+          await new Promise((resolve) => setTimeout(resolve, FLUSH_MS));
           await Promise.all([grpc.stop(DRAIN_MS), http.stop(DRAIN_MS)]);
           await end();
         })();
