@@ -1,4 +1,10 @@
 /** From what a person types to what the protocol needs. */
+import { create } from '@bufbuild/protobuf';
+import {
+  type KdfAlgorithm,
+  type KdfParameters as KdfParametersMessage,
+  KdfParametersSchema,
+} from '../../gen/passmanager/common/v1/kdf_pb.ts';
 import { ProtocolError } from '../protocol/errors.ts';
 import type { HandshakeParameters } from '../protocol/handshake.ts';
 import { type KdfParameters, refusedKdfFields } from '../protocol/kdf.ts';
@@ -55,6 +61,11 @@ export async function deriveKeys(
   } catch (error) {
     throw error instanceof ProtocolError ? new InvalidInputError(error.message, error) : error;
   }
+}
+
+/** The parameters as the contract's message. */
+export function kdfMessage(kdf: KdfParameters): KdfParametersMessage {
+  return create(KdfParametersSchema, { ...kdf, algorithm: kdf.algorithm as KdfAlgorithm });
 }
 
 /** Overwrites both keys. */

@@ -1,6 +1,10 @@
 /** Sealing and opening entries under the vault key (docs/cryptographic_implementation.md, "Entries"). */
 import { fromBinary, toBinary } from '@bufbuild/protobuf';
-import { EntryDataSchema, type EntryName, EntryNameSchema } from '../../gen/passmanager/common/v1/vault_pb.ts';
+import {
+  EntryDataSchema,
+  type EntryName,
+  EntryNameSchema,
+} from '../../gen/passmanager/common/v1/vault_pb.ts';
 import { entryDataAad, entryNameAad } from '../protocol/aad.ts';
 import type { RandomBytes } from '../protocol/bytes.ts';
 import { pad, unpad } from '../protocol/padding.ts';
@@ -35,7 +39,11 @@ export async function sealEntry(
 }
 
 /** The name alone. Throws whatever is wrong with it. */
-export async function openName(vaultKey: SealKey, entryId: string, entryName: Uint8Array): Promise<EntryName> {
+export async function openName(
+  vaultKey: SealKey,
+  entryId: string,
+  entryName: Uint8Array,
+): Promise<EntryName> {
   const padded = await openBlob(vaultKey, entryName, entryNameAad(entryId));
   return fromBinary(EntryNameSchema, unpad(padded, ENTRY_NAME_PADDING));
 }

@@ -63,7 +63,9 @@ export class NameIndex {
     return entries
       .sort(
         (one, other) =>
-          one.rank - other.rank || byText(one.folded, other.folded) || byText(one.summary.id, other.summary.id),
+          one.rank - other.rank ||
+          byText(one.folded, other.folded) ||
+          byText(one.summary.id, other.summary.id),
       )
       .map(({ summary }) => summary);
   }

@@ -2,7 +2,7 @@
 import { UserService } from '../../gen/passmanager/user/v1/user_service_pb.ts';
 import { equalBytes } from '../protocol/bytes.ts';
 import { DEFAULT_KDF_PARAMETERS, type KdfParameters } from '../protocol/kdf.ts';
-import { hashUsername, makeCredentials, wipeKeys } from './credentials.ts';
+import { hashUsername, kdfMessage, makeCredentials, wipeKeys } from './credentials.ts';
 import { InsecureTransportError, UntrustedAnswerError } from './errors.ts';
 import { type CallContext, callPublic } from './public_call.ts';
 import { CallFailure, toVaultError } from './server_failure.ts';
@@ -43,7 +43,7 @@ export async function register(context: CallContext, options: RegistrationOption
       srpSalt,
       srpVerifier,
       masterKeySalt,
-      kdf: { ...kdf },
+      kdf: kdfMessage(kdf),
       inviteCode: options.inviteCode ?? '',
       encryptedVaultHeader: await sealVaultHeader(masterKey, header, platform.random),
     });

@@ -2,7 +2,11 @@
  * Numbers requests and keeps them inside the server's anti-replay window (RFC 4303 §3.4.3): n is not given out while a
  * request ≤ n − 64 is still unanswered and not given up, so that no request can fall out of the window on its way.
  */
-import { NUMBER_LIMIT, REPLAY_WINDOW } from '../protocol/sizes.ts';
+
+/** How many numbers the server's window spans. */
+const REPLAY_WINDOW = 64n;
+/** Request numbers stay below this. */
+const NUMBER_LIMIT = 2n ** 53n;
 
 export class RequestWindow {
   #next = 0n;
@@ -43,7 +47,7 @@ export class RequestWindow {
   #isFull(): boolean {
     // The set keeps the order of insertion, and numbers only rise: its first is the lowest.
     const [lowest] = this.#unanswered;
-    return lowest !== undefined && lowest <= this.#next - BigInt(REPLAY_WINDOW);
+    return lowest !== undefined && lowest <= this.#next - REPLAY_WINDOW;
   }
 
   #turn(signal: AbortSignal | undefined): Promise<void> {

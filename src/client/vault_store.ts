@@ -25,7 +25,9 @@ export interface StoredEntry {
   /** The state's `listing` at which the server last showed this entry. */
   readonly listing: number;
   /** The server's copy that the client refused, until the person has decided. */
-  readonly refused?: { readonly reason: 'unreadable' | 'mixed' | 'older'; readonly copy: SealedCopy } | undefined;
+  readonly refused?:
+    | { readonly reason: 'unreadable' | 'mixed' | 'older'; readonly copy: SealedCopy }
+    | undefined;
 }
 
 /** What the client knows of the vault as a whole. */

@@ -1,5 +1,5 @@
 /** Accounts, log-ins and sessions as SQL: what runs a few times a session. */
-import { UNLIMITED_REQUESTS } from './gate_statements.ts';
+import { gatedRead, UNLIMITED_REQUESTS } from './gate_statements.ts';
 
 /** The sealed credentials of a user or an attempt, in the order in which they are written. */
 const CREDENTIALS = `srp_salt, srp_verifier, master_key_salt, encrypted_vault_header,
@@ -51,10 +51,13 @@ export const INSERT_SESSION = `insert into login_sessions
   (id, user_id, session_key, kind, maximum_requests, expires_at, last_used_at, created_at)
 values ($1, $2, $3, 1, $4, clock_timestamp() + make_interval(secs => $5), clock_timestamp(), clock_timestamp())`;
 
-/** The user's live log-in sessions, oldest first. $1 user id. */
-export const LIST_SESSIONS = `select id, kind, created_at, last_used_at, expires_at,
-  coalesce(maximum_requests - request_count, -1) as remaining_requests
-from login_sessions where user_id = $1 and kind = 1 and ${LIVE_SESSION} order by created_at, id`;
+/** The user's live log-in sessions, oldest first; the one that asks as this request leaves it. */
+export const LIST_SESSIONS = gatedRead(`result as (
+  select s.id, s.created_at, case when s.id = $1 then clock_timestamp() else s.last_used_at end as last_used_at,
+    s.expires_at, coalesce(s.maximum_requests - s.request_count - (s.id = $1)::int, -1) as remaining_requests
+  from gate, login_sessions s where gate.admitted and s.user_id = $2 and s.kind = 1 and ${LIVE_SESSION}
+  order by s.created_at, s.id
+)`);
 
 /** Ends one live log-in session. $1 user id, $2 session id. */
 export const DELETE_SESSION = `delete from login_sessions where user_id = $1 and id = $2 and kind = 1 and ${LIVE_SESSION} returning id`;

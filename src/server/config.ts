@@ -118,37 +118,135 @@ const databaseUrl = [
 
 /** Every setting, in the order of the document. */
 export const SETTINGS = {
-  host: setting('HOST', '127.0.0.1', 'The address that both doors listen on.', ['an address', (text) => text]),
-  grpcPort: setting('GRPC_PORT', '50051', 'The port of the gRPC door; 0 takes a free one.', integer(0, 65_535)),
-  httpPort: setting('HTTP_PORT', '8080', 'The port of the Connect, gRPC-Web and HTTP door; 0 takes a free one.', integer(0, 65_535)),
+  host: setting('HOST', '127.0.0.1', 'The address that both doors listen on.', [
+    'an address',
+    (text) => text,
+  ]),
+  grpcPort: setting(
+    'GRPC_PORT',
+    '50051',
+    'The port of the gRPC door; 0 takes a free one.',
+    integer(0, 65_535),
+  ),
+  httpPort: setting(
+    'HTTP_PORT',
+    '8080',
+    'The port of the Connect, gRPC-Web and HTTP door; 0 takes a free one.',
+    integer(0, 65_535),
+  ),
   dataDir: setting('DATA_DIR', './data', 'Where the embedded database and the key file are.', path),
-  databaseUrl: setting('DATABASE_URL', '', 'A PostgreSQL of your own, 14 or newer. None: the embedded one.', databaseUrl),
-  databasePoolSize: setting('DATABASE_POOL_SIZE', '10', 'Connections for writes; half as many more are for reads.', integer(1, 200)),
-  pgbouncer: setting('PGBOUNCER', 'off', 'Whether the database is reached through PgBouncer in transaction mode.', onOff),
-  keyFile: setting('KEY_FILE', '', 'The key file. None: `key` in the data directory. Replicas share one.', path),
+  databaseUrl: setting(
+    'DATABASE_URL',
+    '',
+    'A PostgreSQL of your own, 14 or newer. None: the embedded one.',
+    databaseUrl,
+  ),
+  databasePoolSize: setting(
+    'DATABASE_POOL_SIZE',
+    '10',
+    'Connections for writes; half as many more are for reads.',
+    integer(1, 200),
+  ),
+  pgbouncer: setting(
+    'PGBOUNCER',
+    'off',
+    'Whether the database is reached through PgBouncer in transaction mode.',
+    onOff,
+  ),
+  keyFile: setting(
+    'KEY_FILE',
+    '',
+    'The key file. None: `key` in the data directory. Replicas share one.',
+    path,
+  ),
   tlsCertificateFile: setting('TLS_CERT_FILE', '', 'The certificate chain (PEM) for both doors.', path),
   tlsKeyFile: setting('TLS_KEY_FILE', '', 'The private key (PEM) of the certificate.', path),
-  insecure: setting('INSECURE', 'off', 'Allows clear text on an address other than loopback: for use behind a proxy that does TLS.', onOff),
+  insecure: setting(
+    'INSECURE',
+    'off',
+    'Allows clear text on an address other than loopback: for use behind a proxy that does TLS.',
+    onOff,
+  ),
   corsOrigins: setting('CORS_ORIGINS', '', 'Origins whose pages may call the HTTP door.', origins),
   reflection: setting('REFLECTION', 'off', 'Server reflection on the gRPC door.', onOff),
   logLevel: setting('LOG_LEVEL', 'info', 'What is logged to stderr.', oneOf(...LOG_LEVELS)),
-  registration: setting('REGISTRATION', 'open on loopback, else invite', 'Who may make an account.', oneOf('open', 'invite', 'closed')),
-  srpWorkers: setting('SRP_WORKERS', 'cores, at most 2', 'Threads for the arithmetic of log-ins.', integer(1, 64)),
-  srpQueueLimit: setting('SRP_QUEUE_LIMIT', '256', 'Log-ins that may wait for a thread; more are refused with RQS03.', integer(1, 100_000)),
+  registration: setting(
+    'REGISTRATION',
+    'open on loopback, else invite',
+    'Who may make an account.',
+    oneOf('open', 'invite', 'closed'),
+  ),
+  srpWorkers: setting(
+    'SRP_WORKERS',
+    'cores, at most 2',
+    'Threads for the arithmetic of log-ins.',
+    integer(1, 64),
+  ),
+  srpQueueLimit: setting(
+    'SRP_QUEUE_LIMIT',
+    '256',
+    'Log-ins that may wait for a thread; more are refused with RQS03.',
+    integer(1, 100_000),
+  ),
   maxConnections: setting('MAX_CONNECTIONS', '1024', 'Open connections of each door.', integer(1, 1_000_000)),
   rateLimit: setting('RATE_LIMIT', 'on', 'Kept for the limits on public calls.', onOff),
-  maxEntryNameBytes: setting('MAX_ENTRY_NAME_BYTES', '1024', 'Padded plaintext of an entry name, in bytes.', integer(64, 65_536)),
-  maxEntryDataBytes: setting('MAX_ENTRY_DATA_BYTES', '65536', 'Padded plaintext of an entry’s data, in bytes.', integer(256, 1_048_576)),
+  maxEntryNameBytes: setting(
+    'MAX_ENTRY_NAME_BYTES',
+    '1024',
+    'Padded plaintext of an entry name, in bytes.',
+    integer(64, 65_536),
+  ),
+  maxEntryDataBytes: setting(
+    'MAX_ENTRY_DATA_BYTES',
+    '65536',
+    'Padded plaintext of an entry’s data, in bytes.',
+    integer(256, 1_048_576),
+  ),
   maxEntriesPerUser: setting('MAX_ENTRIES_PER_USER', '10000', 'Entries of one user.', integer(1, 1_000_000)),
-  maxSessionsPerUser: setting('MAX_SESSIONS_PER_USER', '64', 'Log-in sessions of one user; one more ends the one used longest ago.', integer(1, 10_000)),
-  maxMessageBytes: setting('MAX_MESSAGE_BYTES', '4194304', 'One message on either door, in bytes.', integer(65_536, 67_108_864)),
+  maxSessionsPerUser: setting(
+    'MAX_SESSIONS_PER_USER',
+    '64',
+    'Log-in sessions of one user; one more ends the one used longest ago.',
+    integer(1, 10_000),
+  ),
+  maxMessageBytes: setting(
+    'MAX_MESSAGE_BYTES',
+    '4194304',
+    'One message on either door, in bytes.',
+    integer(65_536, 67_108_864),
+  ),
   maxBatchEntries: setting('MAX_BATCH_ENTRIES', '500', 'Entries of one batch.', integer(1, 10_000)),
   maxPageSize: setting('MAX_PAGE_SIZE', '1000', 'Entries of one page.', integer(1, 10_000)),
-  defaultPageSize: setting('DEFAULT_PAGE_SIZE', '100', 'Entries of a page when none is asked for.', integer(1, 10_000)),
-  defaultMaximumRequests: setting('DEFAULT_MAXIMUM_REQUESTS', '100', 'Requests of a session when none is asked for.', integer(1, 4_294_967_296)),
-  defaultExpirySeconds: setting('DEFAULT_EXPIRY_SECONDS', '3600', 'Seconds of a session when none is asked for.', integer(1, 4_294_967_296)),
-  capMaximumRequests: setting('CAP_MAXIMUM_REQUESTS', '', 'The most requests of any session. None: no cap.', integer(1, 4_294_967_296)),
-  capExpirySeconds: setting('CAP_EXPIRY_SECONDS', '', 'The most seconds of any session. None: no cap.', integer(1, 4_294_967_296)),
+  defaultPageSize: setting(
+    'DEFAULT_PAGE_SIZE',
+    '100',
+    'Entries of a page when none is asked for.',
+    integer(1, 10_000),
+  ),
+  defaultMaximumRequests: setting(
+    'DEFAULT_MAXIMUM_REQUESTS',
+    '100',
+    'Requests of a session when none is asked for.',
+    integer(1, 4_294_967_296),
+  ),
+  defaultExpirySeconds: setting(
+    'DEFAULT_EXPIRY_SECONDS',
+    '3600',
+    'Seconds of a session when none is asked for.',
+    integer(1, 4_294_967_296),
+  ),
+  capMaximumRequests: setting(
+    'CAP_MAXIMUM_REQUESTS',
+    '',
+    'The most requests of any session. None: no cap.',
+    integer(1, 4_294_967_296),
+  ),
+  capExpirySeconds: setting(
+    'CAP_EXPIRY_SECONDS',
+    '',
+    'The most seconds of any session. None: no cap.',
+    integer(1, 4_294_967_296),
+  ),
 } as const satisfies Record<string, Setting>;
 
 type Key = keyof typeof SETTINGS;
@@ -191,7 +289,9 @@ export function loadConfig(environment: Readonly<Record<string, string | undefin
     problems.push('PASSMANAGER_TLS_CERT_FILE and PASSMANAGER_TLS_KEY_FILE go together');
   }
   const tls =
-    certificateFile === undefined || tlsKeyFile === undefined ? undefined : { certificateFile, keyFile: tlsKeyFile };
+    certificateFile === undefined || tlsKeyFile === undefined
+      ? undefined
+      : { certificateFile, keyFile: tlsKeyFile };
   const insecure = preset<boolean>('insecure');
   if (!isLoopback(host) && tls === undefined && !insecure) {
     problems.push(

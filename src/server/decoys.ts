@@ -29,10 +29,15 @@ export class Decoys {
     this.rowId = crypto.randomUUID();
     const nobody = this.credentials(new Uint8Array(32));
     this.publicB = nobody.srpVerifier;
-    const [srpSalt, srpVerifier, masterKeySalt, header] = new CredentialSealer(sealer).seal('users', this.rowId, '', {
-      ...nobody,
-      encryptedVaultHeader: new Uint8Array(285),
-    });
+    const [srpSalt, srpVerifier, masterKeySalt, header] = new CredentialSealer(sealer).seal(
+      'users',
+      this.rowId,
+      '',
+      {
+        ...nobody,
+        encryptedVaultHeader: new Uint8Array(285),
+      },
+    );
     this.row = {
       srp_salt: srpSalt as Buffer,
       srp_verifier: srpVerifier as Buffer,
@@ -48,7 +53,9 @@ export class Decoys {
   /** The decoy of a name (32 bytes). The verifier is a group element without a known logarithm. */
   credentials(usernameHash: Uint8Array): Credentials {
     const secret = (label: string) => this.#secrets.decoySecret(label, usernameHash);
-    const blocks = Array.from({ length: GROUP_ELEMENT_BYTES / 32 }, (_, index) => secret(`decoy verifier ${index}`));
+    const blocks = Array.from({ length: GROUP_ELEMENT_BYTES / 32 }, (_, index) =>
+      secret(`decoy verifier ${index}`),
+    );
     return {
       srpSalt: secret('decoy srp salt'),
       masterKeySalt: secret('decoy master key salt'),

@@ -10,8 +10,8 @@ import {
   HISTORY_ID_BYTES,
   PROOF_BYTES,
   SALT_BYTES,
-  SEALED_BLOB_OVERHEAD_BYTES,
   SEALED_BLOB_MIN_BYTES,
+  SEALED_BLOB_OVERHEAD_BYTES,
   USERNAME_HASH_BYTES,
   VAULT_HEADER_MAX_BYTES,
 } from '../protocol/sizes.ts';
@@ -30,8 +30,10 @@ export interface FieldLimits {
 /** Tells of a value whether it is refused, or the paths below it that are, each starting with a dot or a bracket. */
 type Rule = (value: never) => boolean | string[];
 
-const bytesOf = (minimum: number, maximum = minimum) => (value: Uint8Array) =>
-  value.length < minimum || value.length > maximum;
+const bytesOf =
+  (minimum: number, maximum = minimum) =>
+  (value: Uint8Array) =>
+    value.length < minimum || value.length > maximum;
 const uuid = (value: string) => !isUuid(value);
 const anything = () => false;
 const atLeast = (minimum: bigint) => (value: bigint | number) => BigInt(value) < minimum;
@@ -94,8 +96,11 @@ export class FieldRules {
       if (field.fieldKind === 'list') return this.#refusedInList(field, message, path);
       if (field.fieldKind === 'message') return this.#refusedKdf(field, message, path);
       // A field without a value of its own has nothing to refuse; one that must be there has an implicit default.
-      if (field.fieldKind === 'scalar' && field.presence === EXPLICIT_PRESENCE && !value.isSet(field)) return [];
-      return this.#isRefused(field, (message as unknown as Record<string, unknown>)[field.localName]) ? [path] : [];
+      if (field.fieldKind === 'scalar' && field.presence === EXPLICIT_PRESENCE && !value.isSet(field))
+        return [];
+      return this.#isRefused(field, (message as unknown as Record<string, unknown>)[field.localName])
+        ? [path]
+        : [];
     });
   }
 

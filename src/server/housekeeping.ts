@@ -9,7 +9,11 @@ import {
   NEW_HISTORY,
   PURGE_TOMBSTONES,
 } from '../database/housekeeping_statements.ts';
-import { CLOSE_CHANGE, DELETE_CHANGE_SESSIONS, DROP_NEW_BYTES } from '../database/password_change_statements.ts';
+import {
+  CLOSE_CHANGE,
+  DELETE_CHANGE_SESSIONS,
+  DROP_NEW_BYTES,
+} from '../database/password_change_statements.ts';
 import type { Logger } from './log.ts';
 import type { SessionKeys } from './session_keys.ts';
 
@@ -43,7 +47,9 @@ export class Housekeeping {
   start(): void {
     const round = (): void => {
       this.#running = this.run()
-        .catch((error: unknown) => this.#log.warn({ err: error }, 'clean-up failed; the next round tries again'))
+        .catch((error: unknown) =>
+          this.#log.warn({ err: error }, 'clean-up failed; the next round tries again'),
+        )
         .then(() => {
           if (this.#timer === undefined) return;
           this.#timer = setTimeout(round, this.#intervalMs);

@@ -25,6 +25,9 @@ export function serializeError(error: unknown): unknown {
 }
 
 /** A logger to stderr, or to `stream`. */
-export function createLogger(level: LogLevel, stream: { write(line: string): void } = destination(2)): Logger {
+export function createLogger(
+  level: LogLevel,
+  stream: { write(line: string): void } = destination(2),
+): Logger {
   return pino({ level, base: null, serializers: { err: serializeError } }, stream);
 }

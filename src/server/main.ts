@@ -39,14 +39,18 @@ async function introduceRecoveryCode(server: RunningServer, warn: (message: stri
     return;
   }
   say();
-  say('Recovery code, shown this once. With it a lost key file can be made again; losing both loses every vault.');
+  say(
+    'Recovery code, shown this once. With it a lost key file can be made again; losing both loses every vault.',
+  );
   say(`  ${await server.makeRecoveryCode()}`);
   say();
 }
 
 main().catch((error: unknown) => {
   const known = error instanceof ConfigError || (error instanceof Error && error.name !== 'Error');
-  process.stderr.write(`passmanager did not start: ${error instanceof Error ? error.message : String(error)}\n`);
+  process.stderr.write(
+    `passmanager did not start: ${error instanceof Error ? error.message : String(error)}\n`,
+  );
   if (!known) process.stderr.write(`${error instanceof Error ? error.stack : ''}\n`);
   process.exit(1);
 });

@@ -43,8 +43,8 @@ import {
   entryAlreadyUpdated,
   fieldNotFound,
   notDecrypted,
-  passwordChangeInProgress,
   passwordChangeIncomplete,
+  passwordChangeInProgress,
   RpcFailure,
   tooManyRequests,
 } from './errors.ts';
@@ -52,7 +52,7 @@ import type { HandlerOf } from './pipeline.ts';
 import type { Account, RequestGate, SealedCall } from './request_gate.ts';
 import type { RevisionFeed } from './revision_feed.ts';
 import type { SessionKeys } from './session_keys.ts';
-import { SrpQueueFullError, type SrpPool } from './srp/srp_pool.ts';
+import { type SrpPool, SrpQueueFullError } from './srp/srp_pool.ts';
 
 interface StartRow extends Row {
   readonly credential_generation: bigint;
@@ -114,7 +114,14 @@ export class PasswordHandler implements HandlerOf<typeof PasswordService> {
         ...this.#credentials.seal('auth_ephemerals', ephemeralId, 'new_', announced),
       ]);
       const { srpSalt, masterKeySalt, kdf } = current;
-      return { ephemeralId, ephPublicB: pair.publicB, srpSalt, masterKeySalt, kdf, newEphPublicB: newPair.publicB };
+      return {
+        ephemeralId,
+        ephPublicB: pair.publicB,
+        srpSalt,
+        masterKeySalt,
+        kdf,
+        newEphPublicB: newPair.publicB,
+      };
     });
   }
 
@@ -343,7 +350,9 @@ export class PasswordHandler implements HandlerOf<typeof PasswordService> {
 /** The new_ columns of a row as a row of credentials. */
 function pendingRow(row: Row): CredentialRow {
   return Object.fromEntries(
-    Object.entries(row).flatMap(([column, value]) => (column.startsWith('new_') ? [[column.slice(4), value]] : [])),
+    Object.entries(row).flatMap(([column, value]) =>
+      column.startsWith('new_') ? [[column.slice(4), value]] : [],
+    ),
   ) as unknown as CredentialRow;
 }
 

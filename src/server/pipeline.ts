@@ -4,6 +4,7 @@
  * its handler.
  */
 import {
+  create,
   type DescMessage,
   type DescMethod,
   type DescMethodServerStreaming,
@@ -13,12 +14,15 @@ import {
   getOption,
   type Message,
   type MessageInitShape,
-  create,
   toBinary,
 } from '@bufbuild/protobuf';
 import { Access, access } from '../../gen/passmanager/common/v1/access_pb.ts';
 import { FailureSchema } from '../../gen/passmanager/common/v1/error_pb.ts';
-import { type SecureRequest, type SecureResponse, SecureResponseSchema } from '../../gen/passmanager/common/v1/secure_pb.ts';
+import {
+  type SecureRequest,
+  type SecureResponse,
+  SecureResponseSchema,
+} from '../../gen/passmanager/common/v1/secure_pb.ts';
 import { openSync, sealSync } from '../database/aead.ts';
 import { DatabaseFault } from '../database/sqlstate.ts';
 import { failureAad, requestAad, responseAad, streamAad } from '../protocol/aad.ts';
@@ -36,8 +40,8 @@ import {
 } from './errors.ts';
 import type { FieldRules } from './field_rules.ts';
 import type { Logger } from './log.ts';
-import { SealedCall } from './request_gate.ts';
 import type { RequestGate } from './request_gate.ts';
+import { SealedCall } from './request_gate.ts';
 import type { CallContext, Rpc } from './rpc.ts';
 import type { SessionKeys } from './session_keys.ts';
 import { SrpQueueFullError } from './srp/srp_pool.ts';
@@ -68,7 +72,11 @@ const REQUEST_NUMBER_LIMIT = 2n ** 53n;
  * The RPCs of one service. Throws when a method has no access rule, no handler, no payload or result of its own name, or
  * a field without a rule: what was forgotten does not start.
  */
-export function serviceRpcs<S extends DescService>(service: S, handler: HandlerOf<S>, parts: PipelineParts): Rpc[] {
+export function serviceRpcs<S extends DescService>(
+  service: S,
+  handler: HandlerOf<S>,
+  parts: PipelineParts,
+): Rpc[] {
   return service.methods.map((method) => {
     const run = (handler as Record<string, unknown>)[method.localName];
     if (typeof run !== 'function') throw new Error(`${service.typeName}/${method.name} has no handler`);
@@ -130,7 +138,12 @@ class SealedRpc {
   toRpc(): Rpc {
     const method = this.#method;
     if (isUnary(method)) {
-      return { kind: 'unary', path: this.#path, method, call: (request, context) => this.#unary(request, context) };
+      return {
+        kind: 'unary',
+        path: this.#path,
+        method,
+        call: (request, context) => this.#unary(request, context),
+      };
     }
     if (isServerStreaming(method)) {
       return {
@@ -188,7 +201,11 @@ class SealedRpc {
     if (session === undefined) throw notDecrypted();
     let plaintext: Buffer;
     try {
-      plaintext = openSync(session.clientToServer, encryptedData, requestAad(this.#path, sessionId, requestNumber));
+      plaintext = openSync(
+        session.clientToServer,
+        encryptedData,
+        requestAad(this.#path, sessionId, requestNumber),
+      );
     } catch {
       throw notDecrypted();
     }

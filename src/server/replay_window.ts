@@ -29,7 +29,10 @@ export function wasAccepted(seen: ReplayWindow, requestNumber: bigint): boolean 
 export function acceptNumber({ highest, window }: ReplayWindow, requestNumber: bigint): ReplayWindow {
   if (requestNumber <= highest) return { highest, window: window | (1n << (highest - requestNumber)) };
   const shift = requestNumber - highest;
-  return { highest: requestNumber, window: shift >= WINDOW_BITS ? 1n : ((window << shift) & WINDOW_MASK) | 1n };
+  return {
+    highest: requestNumber,
+    window: shift >= WINDOW_BITS ? 1n : ((window << shift) & WINDOW_MASK) | 1n,
+  };
 }
 
 /** All that either of two windows of one session has seen and still can tell. */

@@ -4,9 +4,7 @@
  */
 import { Access } from '../../gen/passmanager/common/v1/access_pb.ts';
 import type { Database, Row, Transaction } from '../database/database.ts';
-import {
-  ACCOUNT_REVISION,
-} from '../database/entry_statements.ts';
+import { ACCOUNT_REVISION } from '../database/entry_statements.ts';
 import {
   type GatedRead,
   type GatedWrite,
@@ -75,7 +73,12 @@ interface GateRow extends Row {
 }
 
 /** What the session may do with the RPC, decided by its access rule once the number is spent. Undefined: go on. */
-function refusal(call: SealedCall, kind: number, requestCount: bigint, changeOpen: boolean): RpcFailure | undefined {
+function refusal(
+  call: SealedCall,
+  kind: number,
+  requestCount: bigint,
+  changeOpen: boolean,
+): RpcFailure | undefined {
   switch (call.access) {
     case Access.ANY_SESSION:
       return undefined;
@@ -121,7 +124,11 @@ export class RequestGate {
   }
 
   /** Runs a sealed write. Its row; undefined when nothing was written, and then `settle` decides in a transaction. */
-  async write(call: SealedCall, statement: GatedWrite, parameters: readonly unknown[]): Promise<Row | undefined> {
+  async write(
+    call: SealedCall,
+    statement: GatedWrite,
+    parameters: readonly unknown[],
+  ): Promise<Row | undefined> {
     this.#refuseSeenWhileDegraded(call);
     const values = this.#parameters(call, parameters);
     try {
@@ -201,7 +208,8 @@ export class RequestGate {
     const { rows } = await transaction.execute(SPEND_IN_TRANSACTION, this.#parameters(call, []));
     const spent = rows[0] as { kind: number; request_count: bigint } | undefined;
     if (spent === undefined) throw notDecrypted();
-    if (spent.kind === SESSION_KIND_PASSWORD_CHANGE) await transaction.execute(RENEW_CHANGE, [userId, sessionId]);
+    if (spent.kind === SESSION_KIND_PASSWORD_CHANGE)
+      await transaction.execute(RENEW_CHANGE, [userId, sessionId]);
     const refused = refusal(call, spent.kind, spent.request_count, account.change_open);
     if (refused !== undefined) return { failure: refused };
     try {
@@ -227,7 +235,12 @@ export class RequestGate {
   }
 
   /** A read whose connection died: asked again, whether the first attempt spent the number or not. */
-  async #readAgain(call: SealedCall, statement: GatedRead, values: unknown[], fault: DatabaseFault): Promise<Row[]> {
+  async #readAgain(
+    call: SealedCall,
+    statement: GatedRead,
+    values: unknown[],
+    fault: DatabaseFault,
+  ): Promise<Row[]> {
     try {
       return this.#admitted(call, (await this.#database.reads.execute(statement.text, values)).rows);
     } catch (error) {

@@ -147,7 +147,8 @@ export class RevisionFeed {
     } finally {
       signal.removeEventListener('abort', onAbort);
       ofUser.delete(watcher);
-      if (ofUser.size === 0 && this.#watchers.get(session.userId) === ofUser) this.#watchers.delete(session.userId);
+      if (ofUser.size === 0 && this.#watchers.get(session.userId) === ofUser)
+        this.#watchers.delete(session.userId);
       if (this.#watchers.size === 0) this.#onLastWatchEnded();
     }
   }

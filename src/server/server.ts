@@ -81,7 +81,9 @@ export async function startServer(config: Config, parts: ServerParts): Promise<R
 
   try {
     const tls =
-      config.tls === undefined ? undefined : await readTlsFiles(config.tls.certificateFile, config.tls.keyFile);
+      config.tls === undefined
+        ? undefined
+        : await readTlsFiles(config.tls.certificateFile, config.tls.keyFile);
     const connection = await databaseOf(config, log, ending);
     const database = await openDatabase({
       connection,
@@ -128,7 +130,14 @@ export async function startServer(config: Config, parts: ServerParts): Promise<R
       maxMessageBytes: limits.maxMessageBytes,
       maxConnections: config.maxConnections,
     };
-    const door = { rpcs, readiness, host: config.host, limits: doorLimits, log, ...(tls === undefined ? {} : { tls }) };
+    const door = {
+      rpcs,
+      readiness,
+      host: config.host,
+      limits: doorLimits,
+      log,
+      ...(tls === undefined ? {} : { tls }),
+    };
     const grpc = await createGrpcDoor({ ...door, port: config.grpcPort, reflection: config.reflection });
     ending.push(() => grpc.stop(0));
     const http = await createHttpDoor({ ...door, port: config.httpPort, corsOrigins: config.corsOrigins });

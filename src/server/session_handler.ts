@@ -3,15 +3,15 @@ import { create, toBinary } from '@bufbuild/protobuf';
 import { timestampFromDate } from '@bufbuild/protobuf/wkt';
 import { SessionKind } from '../../gen/passmanager/session/v1/session_pb.ts';
 import {
-  AuthenticateSessionResultSchema,
   type AuthenticateSessionRequest,
+  AuthenticateSessionResultSchema,
   type DeleteSessionPayload,
   type SessionService,
   type StartSessionRequest,
 } from '../../gen/passmanager/session/v1/session_service_pb.ts';
 import { sealSync } from '../database/aead.ts';
 import type { Database, Row } from '../database/database.ts';
-import { gatedRead, UNLIMITED_REQUESTS } from '../database/gate_statements.ts';
+import { UNLIMITED_REQUESTS } from '../database/gate_statements.ts';
 import type { ServerKeys } from '../database/server_keys.ts';
 import {
   CONSUME_LOGIN_ATTEMPT,
@@ -116,7 +116,14 @@ export class SessionHandler implements HandlerOf<typeof SessionService> {
       publicB,
     ]);
     privateB.fill(0);
-    return { ephemeralId, ephPublicB: publicB, srpSalt, masterKeySalt, kdf, serverProtocol: PROTOCOL_VERSION };
+    return {
+      ephemeralId,
+      ephPublicB: publicB,
+      srpSalt,
+      masterKeySalt,
+      kdf,
+      serverProtocol: PROTOCOL_VERSION,
+    };
   }
 
   /** The attempt is consumed first, right or wrong; whatever is wrong costs the same arithmetic and answers the same. */
@@ -160,7 +167,11 @@ export class SessionHandler implements HandlerOf<typeof SessionService> {
     if (!genuine || !proof.ok) throw notDecrypted();
 
     const sessionId = crypto.randomUUID();
-    const maximum = inForce(maximumRequests, this.#limits.defaultMaximumRequests, this.#limits.capMaximumRequests);
+    const maximum = inForce(
+      maximumRequests,
+      this.#limits.defaultMaximumRequests,
+      this.#limits.capMaximumRequests,
+    );
     const expiry = inForce(expirySeconds, this.#limits.defaultExpirySeconds, this.#limits.capExpirySeconds);
     await this.#open(sessionId, attempt.id!, attempt.attempt_generation, proof.sessionKey, maximum, expiry);
 
@@ -181,7 +192,7 @@ export class SessionHandler implements HandlerOf<typeof SessionService> {
   }
 
   async listSessions(_payload: unknown, call: SealedCall) {
-    const rows = await this.#gate.read(call, LIVE_SESSIONS, []);
+    const rows = await this.#gate.read(call, LIST_SESSIONS, []);
     return {
       sessions: rows
         .filter((row) => row.id !== null)
@@ -230,7 +241,10 @@ export class SessionHandler implements HandlerOf<typeof SessionService> {
     const evicted = await this.#database.transaction(async (transaction) => {
       const { rows } = await transaction.execute(LOCK_GENERATION, [userId]);
       if (rows[0]?.credential_generation !== generation) throw notDecrypted();
-      const evictions = await transaction.execute(EVICT_SESSIONS, [userId, this.#limits.maxSessionsPerUser - 1]);
+      const evictions = await transaction.execute(EVICT_SESSIONS, [
+        userId,
+        this.#limits.maxSessionsPerUser - 1,
+      ]);
       await transaction.execute(INSERT_SESSION, [
         sessionId,
         userId,
@@ -244,10 +258,6 @@ export class SessionHandler implements HandlerOf<typeof SessionService> {
     if (evicted.length > 0) this.#feed.touch(userId);
   }
 }
-
-const LIVE_SESSIONS = gatedRead(`result as (
-  select sessions.* from gate, lateral (${LIST_SESSIONS.replaceAll('$1', '$2')}) as sessions where gate.admitted
-)`);
 
 /** The limit in force for what a client asked: 0 is the default, -1 unlimited, more than 2^32 counts as 2^32. */
 export function inForce(asked: bigint, byDefault: number, cap: number | undefined): bigint {

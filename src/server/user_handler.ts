@@ -11,13 +11,9 @@ import type { Database, Row } from '../database/database.ts';
 import { Invite, User } from '../database/entities/index.ts';
 import type { ServerKeys } from '../database/server_keys.ts';
 import { DatabaseFault } from '../database/sqlstate.ts';
-import {
-  CHANGE_USERNAME,
-  DELETE_ATTEMPTS,
-  FIND_CREDENTIALS,
-} from '../database/user_statements.ts';
+import { CHANGE_USERNAME, DELETE_ATTEMPTS, FIND_CREDENTIALS } from '../database/user_statements.ts';
 import { HISTORY_ID_BYTES } from '../protocol/sizes.ts';
-import { type Credentials, CredentialSealer, type CredentialRow } from './credentials.ts';
+import { type CredentialRow, CredentialSealer, type Credentials } from './credentials.ts';
 import { registrationRefused, usernameExists } from './errors.ts';
 import type { HandlerOf } from './pipeline.ts';
 import type { RequestGate, SealedCall } from './request_gate.ts';
@@ -74,7 +70,8 @@ export class UserHandler implements HandlerOf<typeof UserService> {
         // One's own name is a name like any other, and changes nothing but the log-ins that are under way.
         await transaction.execute(CHANGE_USERNAME, [account.id, lookup]);
       } catch (error) {
-        if (error instanceof DatabaseFault && error.kind === 'unique') throw usernameExists('new_username_hash');
+        if (error instanceof DatabaseFault && error.kind === 'unique')
+          throw usernameExists('new_username_hash');
         throw error;
       }
       await transaction.execute(DELETE_ATTEMPTS, [account.id]);

@@ -5,7 +5,7 @@ import { createConnectTransport } from '@connectrpc/connect-node';
 import { expect } from 'chai';
 import * as session from '../../gen/passmanager/session/v1/session_service_pb.ts';
 import * as user from '../../gen/passmanager/user/v1/user_service_pb.ts';
-import { padGroupElement, GROUP } from '../../src/protocol/srp.ts';
+import { GROUP, padGroupElement } from '../../src/protocol/srp.ts';
 import {
   callUnary,
   finishLogin,
@@ -85,7 +85,9 @@ describe('UserService', () => {
     for (const size of [0, 29, 16_385]) {
       it(`refuses a vault header of ${size} bytes`, async () => {
         const account = { ...makeAccount(), encryptedVaultHeader: new Uint8Array(size) };
-        expect(reasons(await refusalOf(register(transport, account)))).to.deep.equal([[30, 'encrypted_vault_header']]);
+        expect(reasons(await refusalOf(register(transport, account)))).to.deep.equal([
+          [30, 'encrypted_vault_header'],
+        ]);
       });
     }
 
@@ -148,7 +150,10 @@ describe('UserService', () => {
     const invite = async (expiresAt: string | null = null) => {
       const code = randomUUID();
       const codeHash = createHash('sha256').update(code).digest();
-      await invited.database.query('insert into invites (code_hash, expires_at) values ($1, $2)', [codeHash, expiresAt]);
+      await invited.database.query('insert into invites (code_hash, expires_at) values ($1, $2)', [
+        codeHash,
+        expiresAt,
+      ]);
       return code;
     };
 
@@ -167,7 +172,9 @@ describe('UserService', () => {
       await register(door, account, code);
       const other = { ...account, srpSalt: makeAccount().srpSalt };
       expect(reasons(await refusalOf(register(door, other, code)))).to.deep.equal([[40, 'username_hash']]);
-      expect(reasons(await refusalOf(register(door, makeAccount(), code)))).to.deep.equal([[46, 'invite_code']]);
+      expect(reasons(await refusalOf(register(door, makeAccount(), code)))).to.deep.equal([
+        [46, 'invite_code'],
+      ]);
     });
 
     it('checks the invite before the name, and a failed registration uses none', async () => {
@@ -193,7 +200,9 @@ describe('UserService', () => {
     const closed = await startTestServer({ settings: { PASSMANAGER_REGISTRATION: 'closed' } });
     try {
       const door = createConnectTransport({ baseUrl: closed.httpUrl, httpVersion: '1.1' });
-      expect(reasons(await refusalOf(register(door, makeAccount(), 'code')))).to.deep.equal([[46, 'invite_code']]);
+      expect(reasons(await refusalOf(register(door, makeAccount(), 'code')))).to.deep.equal([
+        [46, 'invite_code'],
+      ]);
     } finally {
       await closed.stop();
     }
@@ -204,19 +213,34 @@ describe('UserService', () => {
       opened: Awaited<ReturnType<typeof logIn>>,
       newUsernameHash: Uint8Array,
       requestNumber?: bigint,
-    ) => opened.call(method.changeUsername, user.ChangeUsernamePayloadSchema, { newUsernameHash }, requestNumber);
+    ) =>
+      opened.call(
+        method.changeUsername,
+        user.ChangeUsernamePayloadSchema,
+        { newUsernameHash },
+        requestNumber,
+      );
 
     it('wants request number 0 with no other accepted before', async () => {
       const account = makeAccount();
       await register(transport, account);
       for (const before of [
         async (opened: Awaited<ReturnType<typeof logIn>>) => {
-          await opened.call(session.SessionService.method.listSessions, session.ListSessionsPayloadSchema, {});
+          await opened.call(
+            session.SessionService.method.listSessions,
+            session.ListSessionsPayloadSchema,
+            {},
+          );
           return opened.next;
         },
         async () => 1n,
         async (opened: Awaited<ReturnType<typeof logIn>>) => {
-          await opened.call(session.SessionService.method.listSessions, session.ListSessionsPayloadSchema, {}, 5n);
+          await opened.call(
+            session.SessionService.method.listSessions,
+            session.ListSessionsPayloadSchema,
+            {},
+            5n,
+          );
           return 0n;
         },
       ]) {
@@ -276,12 +300,19 @@ describe('UserService', () => {
 
   describe('DeleteUser', () => {
     const remove = (opened: Awaited<ReturnType<typeof logIn>>, requestNumber?: bigint) =>
-      opened.call(method.deleteUser, user.DeleteUserPayloadSchema, create(user.DeleteUserPayloadSchema), requestNumber);
+      opened.call(
+        method.deleteUser,
+        user.DeleteUserPayloadSchema,
+        create(user.DeleteUserPayloadSchema),
+        requestNumber,
+      );
 
     it('wants request number 0', async () => {
       const account = makeAccount();
       await register(transport, account);
-      expect(reasons(await refusalOf(remove(await logIn(transport, account), 1n)))).to.deep.equal([[41, 'request']]);
+      expect(reasons(await refusalOf(remove(await logIn(transport, account), 1n)))).to.deep.equal([
+        [41, 'request'],
+      ]);
       await logIn(transport, account);
     });
 

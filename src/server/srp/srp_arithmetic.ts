@@ -43,7 +43,10 @@ export type ProofResult =
   | { readonly ok: true; readonly sessionKey: Uint8Array; readonly serverProof: Uint8Array };
 
 /** B = (k*v + g^b) mod N, 512 bytes (RFC 5054 §2.5.3). */
-export function startHandshake({ verifier, privateB }: HandshakeStart, power: Modexp): { publicB: Uint8Array } {
+export function startHandshake(
+  { verifier, privateB }: HandshakeStart,
+  power: Modexp,
+): { publicB: Uint8Array } {
   return { publicB: serverPublicB(verifier, privateB, power) };
 }
 

@@ -111,7 +111,8 @@ export class SrpPool {
     if (answer.kind === 'ready') {
       thread.ready = true;
       this.#delayMs = FIRST_DELAY_MS;
-      if (answer.arithmetic === 'bigint') this.#log.warn('log-ins use the slow arithmetic: OpenSSL failed its check');
+      if (answer.arithmetic === 'bigint')
+        this.#log.warn('log-ins use the slow arithmetic: OpenSSL failed its check');
     } else {
       const pending = thread.pending;
       thread.pending = undefined;

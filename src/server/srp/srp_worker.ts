@@ -35,7 +35,10 @@ port.postMessage({ kind: 'ready', arithmetic: trusted ? 'openssl' : 'bigint' } s
 port.on('message', ({ kind, input }: Job) => {
   let answer: Answer;
   try {
-    answer = { kind: 'done', output: kind === 'start' ? startHandshake(input, power) : verifyClientProof(input, power) };
+    answer = {
+      kind: 'done',
+      output: kind === 'start' ? startHandshake(input, power) : verifyClientProof(input, power),
+    };
   } catch (error) {
     answer = { kind: 'failed', message: error instanceof Error ? error.message : 'unknown' };
   }

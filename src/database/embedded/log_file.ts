@@ -1,0 +1,59 @@
+/** PostgreSQL's own log: a file of bounded size in the data directory, and the one before it. */
+import { closeSync, copyFileSync, fstatSync, ftruncateSync, openSync, readSync } from 'node:fs';
+import { join } from 'node:path';
+
+/** Inside the data directory. */
+export const LOG_NAME = 'postgres.log';
+
+/** What the file may hold when it is looked at, in bytes, and how often that is, in milliseconds. */
+const LOG_BYTES = 1_048_576;
+const LOG_CHECK_MS = 10_000;
+
+export interface LogFile {
+  /** For the child to write to; it appends, so that the file may be cut under it. */
+  readonly descriptor: number;
+  /** The end of it, at most `bytes`, in whole lines. */
+  tail(bytes: number): string;
+  /** Puts what is there aside as `postgres.log.1` when it has grown too large. */
+  rotate(): void;
+  close(): void;
+}
+
+/** Opens the log of a data directory (mode 0600) and keeps it small. */
+export function openLogFile(dataDir: string, { limit = LOG_BYTES, checkMs = LOG_CHECK_MS } = {}): LogFile {
+  const path = join(dataDir, LOG_NAME);
+  const descriptor = openSync(path, 'a+', 0o600);
+  const rotate = (): void => {
+    if (fstatSync(descriptor).size <= limit) return;
+    try {
+      copyFileSync(path, `${path}.1`);
+    } finally {
+      // On a full disk the old lines are given up.
+      ftruncateSync(descriptor);
+    }
+  };
+  rotate();
+  const timer = setInterval(() => {
+    try {
+      rotate();
+    } catch {
+      // Tried again at the next turn.
+    }
+  }, checkMs);
+  timer.unref();
+  return {
+    descriptor,
+    rotate,
+    tail(bytes) {
+      const { size } = fstatSync(descriptor);
+      const start = Math.max(0, size - bytes);
+      const buffer = Buffer.alloc(size - start);
+      const text = buffer.toString('utf8', 0, readSync(descriptor, buffer, 0, buffer.length, start));
+      return (start === 0 ? text : text.slice(text.indexOf('\n') + 1)).trim();
+    },
+    close() {
+      clearInterval(timer);
+      closeSync(descriptor);
+    },
+  };
+}
