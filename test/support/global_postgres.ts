@@ -1,56 +1,96 @@
 /**
  * One real PostgreSQL for a test run, on a Unix socket in a directory of its own. Its address is handed to the test files
- * in PASSMANAGER_TEST_PG. fsync is off: no test here cuts the power; those that kill PostgreSQL start their own.
+ * in PASSMANAGER_TEST_PG. fsync is off: no test here cuts the power; those that kill PostgreSQL start their own. It ends
+ * with the process of the run, however that ends.
  */
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { chmodSync, chownSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
-import { postgresBinaries, unprivilegedCommand } from '../../src/database/embedded/postgres_binaries.ts';
+import { type Account, chooseAccount } from '../../src/database/embedded/account.ts';
+import { endChild, type GuardedChild, spawnGuarded } from '../../src/database/embedded/guarded_child.ts';
+import { type PostgresBinaries, postgresBinaries } from '../../src/database/embedded/postgres_binaries.ts';
+import { runProgram } from '../../src/database/embedded/run_program.ts';
 
 let directory: string | undefined;
-let server: ChildProcess | undefined;
+let server: GuardedChild | undefined;
 
 export async function mochaGlobalSetup(): Promise<void> {
   if (process.env.PASSMANAGER_TEST_PG !== undefined) return;
+  const binaries = postgresBinaries();
   directory = mkdtempSync(join(tmpdir(), 'pm-test-'));
   const data = join(directory, 'data');
-  mkdirSync(data, { mode: 0o700 });
-  if (process.getuid?.() === 0) {
-    chmodSync(directory, 0o711);
-    chownSync(directory, 65534, 65534);
-    chownSync(data, 65534, 65534);
+  const socket = join(directory, 'socket');
+  const account = chooseAccount(binaries.postgres, data);
+  chmodSync(directory, account.parentMode);
+  for (const path of [data, socket]) {
+    mkdirSync(path, { mode: 0o700 });
+    if (account.ownerId !== undefined) chownSync(path, account.ownerId, account.ownerId);
   }
-  const { initdb, postgres } = postgresBinaries();
-  run(initdb, ['-D', data, '-U', 'postgres', '--auth=trust', '--no-sync', '-E', 'UTF8', '--locale-provider=builtin', '--locale=C.UTF-8']);
-  const [command, ...parameters] = unprivilegedCommand([
-    postgres,
-    ...['-D', data, '-k', directory, '-c', 'listen_addresses=', '-c', 'fsync=off', '-c', 'full_page_writes=off'],
-    ...['-c', 'max_connections=300', '-c', 'shared_buffers=64MB', '-c', 'jit=off'],
-  ]);
-  server = spawn(command!, parameters, { stdio: 'ignore', env: {}, detached: true });
-  const connection = { host: directory, user: 'postgres', database: 'postgres' };
-  await untilReady(connection);
-  process.env.PASSMANAGER_TEST_PG = JSON.stringify(connection);
+  try {
+    server = await startPostgres(binaries, account, data, socket);
+    const connection = { host: socket, user: 'postgres', database: 'postgres' };
+    await untilReady(connection, server);
+    process.env.PASSMANAGER_TEST_PG = JSON.stringify(connection);
+  } catch (error) {
+    await mochaGlobalTeardown();
+    throw error;
+  }
 }
 
 export async function mochaGlobalTeardown(): Promise<void> {
-  if (server === undefined) return;
-  const ended = new Promise((resolve) => server!.once('exit', resolve));
-  server.kill('SIGINT');
-  await ended;
-  if (directory !== undefined) rmSync(directory, { recursive: true, force: true });
+  if (server !== undefined) {
+    await endChild(server, [
+      ['SIGQUIT', 5_000],
+      ['SIGKILL', 5_000],
+    ]);
+  }
+  if (directory !== undefined) rmSync(directory, { recursive: true, force: true, maxRetries: 5 });
 }
 
-function run(program: string, parameters: string[]): void {
-  const [command, ...all] = unprivilegedCommand([program, ...parameters]);
-  const { status, stderr } = spawnSync(command!, all, { env: {}, encoding: 'utf8' });
-  if (status !== 0) throw new Error(`${program} failed: ${stderr}`);
+async function startPostgres(
+  { initdb, postgres }: PostgresBinaries,
+  account: Account,
+  data: string,
+  socket: string,
+): Promise<GuardedChild> {
+  await runProgram(
+    account,
+    [
+      ...[initdb, '-D', data, '-U', 'postgres', '--auth=trust', '--no-sync', '-E', 'UTF8'],
+      ...['--locale=C', '--locale-provider=builtin', '--builtin-locale=C.UTF-8'],
+    ],
+    { cwd: '/' },
+  );
+  const settings = {
+    listen_addresses: '',
+    unix_socket_directories: socket,
+    fsync: 'off',
+    full_page_writes: 'off',
+    max_connections: '200',
+    shared_buffers: '64MB',
+    jit: 'off',
+  };
+  return spawnGuarded(
+    account,
+    [
+      postgres,
+      '-D',
+      data,
+      ...Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]),
+    ],
+    { cwd: '/', output: 'pipe', lastSignal: 'INT' },
+  );
 }
 
-async function untilReady(connection: { host: string; user: string; database: string }): Promise<void> {
-  for (let attempt = 0; attempt < 200; attempt += 1) {
+async function untilReady(connection: pg.ClientConfig, { process: child }: GuardedChild): Promise<void> {
+  let printed = '';
+  for (const stream of [child.stdout!, child.stderr!]) {
+    stream.setEncoding('utf8').on('data', (text: string) => {
+      printed = (printed + text).slice(-4_000);
+    });
+  }
+  for (let attempt = 0; attempt < 600 && child.exitCode === null; attempt += 1) {
     const client = new pg.Client(connection);
     try {
       await client.connect();
@@ -60,5 +100,5 @@ async function untilReady(connection: { host: string; user: string; database: st
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
   }
-  throw new Error('the PostgreSQL of the tests did not start');
+  throw new Error(`the PostgreSQL of the tests did not start: ${printed}`);
 }
