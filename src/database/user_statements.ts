@@ -37,13 +37,14 @@ from consumed c left join users u on u.id = c.user_id`;
 /** Locks the account of a log-in. $1 user id. */
 export const LOCK_GENERATION = 'select credential_generation from users where id = $1 for no key update';
 
-const LIVE_SESSION = `(expires_at is null or expires_at > clock_timestamp())
-  and request_count < coalesce(maximum_requests, ${UNLIMITED_REQUESTS})`;
+/** A log-in session `s` that has not expired and is not spent. */
+const LIVE_SESSION = `s.kind = 1 and (s.expires_at is null or s.expires_at > clock_timestamp())
+  and s.request_count < coalesce(s.maximum_requests, ${UNLIMITED_REQUESTS})`;
 
 /** Makes room for one more log-in session: those used longest ago go. $1 user id, $2 how many may be there afterwards. */
 export const EVICT_SESSIONS = `delete from login_sessions where id in (
-  select id from login_sessions where user_id = $1 and kind = 1 and ${LIVE_SESSION}
-  order by last_used_at desc, created_at desc, id offset $2::int
+  select s.id from login_sessions s where s.user_id = $1 and ${LIVE_SESSION}
+  order by s.last_used_at desc, s.created_at desc, s.id offset $2::int
 ) returning id`;
 
 /** Opens a log-in session. $1 id, $2 user id, $3 sealed K, $4 maximum of requests or null, $5 seconds to live or null. */
@@ -55,12 +56,13 @@ values ($1, $2, $3, 1, $4, clock_timestamp() + make_interval(secs => $5), clock_
 export const LIST_SESSIONS = gatedRead(`result as (
   select s.id, s.created_at, case when s.id = $1 then clock_timestamp() else s.last_used_at end as last_used_at,
     s.expires_at, coalesce(s.maximum_requests - s.request_count - (s.id = $1)::int, -1) as remaining_requests
-  from gate, login_sessions s where gate.admitted and s.user_id = $2 and s.kind = 1 and ${LIVE_SESSION}
+  from gate, login_sessions s where gate.admitted and s.user_id = $2 and ${LIVE_SESSION}
   order by s.created_at, s.id
 )`);
 
 /** Ends one live log-in session. $1 user id, $2 session id. */
-export const DELETE_SESSION = `delete from login_sessions where user_id = $1 and id = $2 and kind = 1 and ${LIVE_SESSION} returning id`;
+export const DELETE_SESSION = `delete from login_sessions s where s.user_id = $1 and s.id = $2 and ${LIVE_SESSION}
+  returning s.id`;
 
 /** Ends all sessions. $1 user id. */
 export const DELETE_ALL_SESSIONS = 'delete from login_sessions where user_id = $1 returning id';

@@ -9,10 +9,12 @@ async function main(): Promise<void> {
   const config = loadConfig(process.env);
   const log = createLogger(config.logLevel);
   const starting = startServer(config, { log });
-  let stopping: Promise<void> | undefined;
+  let stopping = false;
   const stop = (): void => {
     // A second signal does not cut the stop short.
-    stopping ??= starting
+    if (stopping) return;
+    stopping = true;
+    void starting
       .then((server) => server.stop())
       .catch(() => {})
       .then(() => process.exit(0));

@@ -1,0 +1,182 @@
+import { randomUUID } from 'node:crypto';
+import { create, getOption } from '@bufbuild/protobuf';
+import { Code } from '@connectrpc/connect';
+import { expect } from 'chai';
+import { Access, access } from '../../gen/passmanager/common/v1/access_pb.ts';
+import { FailureSchema } from '../../gen/passmanager/common/v1/error_pb.ts';
+import * as data from '../../gen/passmanager/data/v1/data_service_pb.ts';
+import * as password from '../../gen/passmanager/password/v1/password_service_pb.ts';
+import * as session from '../../gen/passmanager/session/v1/session_service_pb.ts';
+import * as user from '../../gen/passmanager/user/v1/user_service_pb.ts';
+import { DatabaseFault, type FaultKind } from '../../src/database/sqlstate.ts';
+import { fieldNotFound, RpcError, temporaryOutage } from '../../src/server/errors.ts';
+import { FieldRules } from '../../src/server/field_rules.ts';
+import { createLogger } from '../../src/server/log.ts';
+import { methodPath, type PipelineParts, serviceRpcs, toFailure } from '../../src/server/pipeline.ts';
+import type { CallContext, UnaryRpc } from '../../src/server/rpc.ts';
+import { SrpQueueFullError } from '../../src/server/srp/srp_pool.ts';
+
+const lines: string[] = [];
+const parts = {
+  rules: new FieldRules({ maxEntryNameBytes: 1_024, maxEntryDataBytes: 65_536, maxBatchEntries: 500 }),
+  log: createLogger('debug', { write: (line: string) => void lines.push(line) }),
+  sessionKeys: { find: async () => undefined },
+  gate: {},
+} as unknown as PipelineParts;
+
+const context: CallContext = {
+  requestId: 'r1',
+  peerAddress: '127.0.0.1',
+  signal: new AbortController().signal,
+};
+
+/** A handler of a service whose methods all do the same. */
+const handlerOf = (service: { methods: { localName: string }[] }, run: () => Promise<unknown>) =>
+  Object.fromEntries(service.methods.map(({ localName }) => [localName, run])) as never;
+
+const rpcOf = (rpcs: readonly { path: string }[], path: string) =>
+  rpcs.find((rpc) => rpc.path === path) as unknown as UnaryRpc;
+
+const errorOf = async (call: Promise<unknown>): Promise<RpcError> => {
+  try {
+    await call;
+  } catch (error) {
+    expect(error).to.be.instanceOf(RpcError);
+    return error as RpcError;
+  }
+  throw new Error('nothing was thrown');
+};
+
+describe('the pipeline', () => {
+  it('does not start with a method that has no handler', () => {
+    expect(() => serviceRpcs(user.UserService, {} as never, parts)).to.throw(
+      'passmanager.user.v1.UserService/RegisterUser has no handler',
+    );
+  });
+
+  it('does not start with a method that has no access rule', () => {
+    const method = data.DataService.method.getEntry;
+    const bare = Object.create(method, { proto: { value: { ...method.proto, options: undefined } } });
+    const service = { ...data.DataService, methods: [bare] } as unknown as typeof data.DataService;
+    expect(() =>
+      serviceRpcs(
+        service,
+        handlerOf(service, async () => ({})),
+        parts,
+      ),
+    ).to.throw('has no access rule');
+  });
+
+  it('makes one RPC for every method of the contract, each with its path', () => {
+    const rpcs = serviceRpcs(
+      data.DataService,
+      handlerOf(data.DataService, async () => ({})),
+      parts,
+    );
+    expect(rpcs.map(({ path }) => path)).to.deep.equal(data.DataService.methods.map(methodPath));
+    expect(rpcs.filter(({ kind }) => kind === 'server_streaming').map(({ path }) => path)).to.deep.equal([
+      '/passmanager.data.v1.DataService/WatchEntries',
+    ]);
+  });
+
+  it('answers whatever a handler throws by one of the contract’s failures, and logs the cause without sending it', async () => {
+    const boom = async () => {
+      throw new Error('the password is hunter2');
+    };
+    const rpcs = serviceRpcs(session.SessionService, handlerOf(session.SessionService, boom), parts);
+    const request = create(session.StartSessionRequestSchema, {
+      usernameHash: new Uint8Array(32),
+      clientProtocol: 1,
+    });
+    lines.length = 0;
+    const error = await errorOf(
+      rpcOf(rpcs, '/passmanager.session.v1.SessionService/StartSession').call(request, context),
+    );
+    expect(error.status).to.equal(Code.Internal);
+    expect(JSON.stringify(error.detail)).not.to.include('hunter2');
+    expect(lines.join('')).to.include('r1').and.to.include('SVR00');
+  });
+
+  it('validates a public request before its handler sees it', async () => {
+    let called = false;
+    const rpcs = serviceRpcs(
+      session.SessionService,
+      handlerOf(session.SessionService, async () => {
+        called = true;
+      }),
+      parts,
+    );
+    const error = await errorOf(
+      rpcOf(rpcs, '/passmanager.session.v1.SessionService/StartSession').call(
+        create(session.StartSessionRequestSchema),
+        context,
+      ),
+    );
+    expect(error.detailSchema).to.equal(FailureSchema);
+    expect(called).to.equal(false);
+  });
+
+  it('answers a missing envelope with RQS00 and an unknown session with RQS01, in clear', async () => {
+    const rpcs = serviceRpcs(
+      data.DataService,
+      handlerOf(data.DataService, async () => ({})),
+      parts,
+    );
+    const get = rpcOf(rpcs, '/passmanager.data.v1.DataService/GetEntry');
+    const without = await errorOf(get.call(create(data.GetEntryRequestSchema), context));
+    expect(without.status).to.equal(Code.InvalidArgument);
+    const secure = { sessionId: randomUUID(), requestNumber: 0n, encryptedData: new Uint8Array(28) };
+    const unknown = await errorOf(get.call(create(data.GetEntryRequestSchema, { secure }), context));
+    expect(unknown.status).to.equal(Code.Unauthenticated);
+    expect(unknown.detailSchema).to.equal(FailureSchema);
+  });
+});
+
+describe('what was thrown, as a failure', () => {
+  for (const [kind, code] of [
+    ['outage', 21],
+    ['conflict', 21],
+    ['full', 21],
+    ['timeout', 21],
+    ['lost', 23],
+    ['unique', 20],
+    ['foreignKey', 20],
+    ['unexpected', 20],
+  ] satisfies [FaultKind, number][]) {
+    it(`is code ${code} for a database fault of kind ${kind}`, () => {
+      expect(toFailure(new DatabaseFault(kind)).errors[0]?.code).to.equal(code);
+    });
+  }
+
+  it('is RQS03 with a time to wait for a full queue of log-ins', () => {
+    const failure = toFailure(new SrpQueueFullError());
+    expect(failure.errors[0]?.code).to.equal(13);
+    expect(failure.retryAfterSeconds).to.equal(1);
+  });
+
+  it('is itself for a failure, and SVR00 for anything else', () => {
+    const failure = fieldNotFound('entry_id');
+    expect(toFailure(failure)).to.equal(failure);
+    expect(toFailure('text').errors[0]?.code).to.equal(20);
+    expect(toFailure(temporaryOutage()).errors[0]?.field).to.equal('server');
+  });
+});
+
+describe('the contract', () => {
+  it('has three public RPCs, and a session for every other', () => {
+    const services = [data.DataService, password.PasswordService, session.SessionService, user.UserService];
+    const byAccess = (wanted: Access) =>
+      services.flatMap(({ methods }) => methods.filter((method) => getOption(method, access) === wanted));
+    expect(byAccess(Access.UNSPECIFIED)).to.deep.equal([]);
+    expect(byAccess(Access.PUBLIC).map(({ name }) => name)).to.have.members([
+      'RegisterUser',
+      'StartSession',
+      'AuthenticateSession',
+    ]);
+    expect(byAccess(Access.ANY_SESSION).map(({ name }) => name)).to.deep.equal(['AbortPasswordChange']);
+    expect(byAccess(Access.LOGIN_SESSION_FIRST_REQUEST).map(({ name }) => name)).to.deep.equal([
+      'ChangeUsername',
+      'DeleteUser',
+    ]);
+  });
+});
