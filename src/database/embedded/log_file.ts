@@ -1,9 +1,5 @@
 /** PostgreSQL's own log: a file of bounded size in the data directory, and the one before it. */
 import { closeSync, copyFileSync, fstatSync, ftruncateSync, openSync, readSync } from 'node:fs';
-import { join } from 'node:path';
-
-/** Inside the data directory. */
-export const LOG_NAME = 'postgres.log';
 
 /** What the file may hold when it is looked at, in bytes, and how often that is, in milliseconds. */
 const LOG_BYTES = 1_048_576;
@@ -14,14 +10,13 @@ export interface LogFile {
   readonly descriptor: number;
   /** The end of it, at most `bytes`, in whole lines. */
   tail(bytes: number): string;
-  /** Puts what is there aside as `postgres.log.1` when it has grown too large. */
+  /** Puts what is there aside under the same name and `.1` when it has grown too large. */
   rotate(): void;
   close(): void;
 }
 
-/** Opens the log of a data directory (mode 0600) and keeps it small. */
-export function openLogFile(dataDir: string, { limit = LOG_BYTES, checkMs = LOG_CHECK_MS } = {}): LogFile {
-  const path = join(dataDir, LOG_NAME);
+/** Opens the log (mode 0600) and keeps it small. */
+export function openLogFile(path: string, { limit = LOG_BYTES, checkMs = LOG_CHECK_MS } = {}): LogFile {
   const descriptor = openSync(path, 'a+', 0o600);
   const rotate = (): void => {
     if (fstatSync(descriptor).size <= limit) return;

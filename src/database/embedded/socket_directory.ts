@@ -1,10 +1,7 @@
-/** The directory of PostgreSQL's Unix socket: how deep below the root it may lie. */
+/** The directory of PostgreSQL's Unix socket, however deep below the root it lies. */
 import { closeSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { EmbeddedPostgresError } from './errors.ts';
-
-/** Inside the data directory; PostgreSQL is told it relative to its own. */
-export const SOCKET_DIRECTORY = 'socket';
 
 /** PostgreSQL's name for a socket; without TCP the port is only a part of this name. */
 const SOCKET_NAME = '.s.PGSQL.5432';
@@ -23,13 +20,11 @@ export interface SocketDirectory {
  * The socket directory under a name that fits the address of a socket. A longer one is reached through a descriptor of
  * this process, which its children may use too. Throws EmbeddedPostgresError where the system has no such names.
  */
-export function openSocketDirectory(dataDir: string, platform: string = process.platform): SocketDirectory {
-  const host = join(dataDir, SOCKET_DIRECTORY);
+export function openSocketDirectory(host: string, platform: string = process.platform): SocketDirectory {
   if (Buffer.byteLength(join(host, SOCKET_NAME)) <= SOCKET_PATH_BYTES) return { host, close: () => {} };
   if (platform !== 'linux') {
     throw new EmbeddedPostgresError(
-      `the path of the data directory ${dataDir} is too long for a Unix socket: choose one of at most ` +
-        `${SOCKET_PATH_BYTES - Buffer.byteLength(`/${SOCKET_DIRECTORY}/${SOCKET_NAME}`)} bytes with PASSMANAGER_DATA_DIR`,
+      `the path ${host} is too long for a Unix socket: choose a shorter data directory with PASSMANAGER_DATA_DIR`,
     );
   }
   const descriptor = openSync(host, 'r');

@@ -1,0 +1,132 @@
+/** The cluster, PostgreSQL's word for its data directory: made once, checked and configured at every start. */
+import { randomBytes } from 'node:crypto';
+import { chown, lstat, mkdir, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import type { Account } from './account.ts';
+import { giveTree, syncDirectory, writeDurably } from './durable_file.ts';
+import { DiskFullError, EmbeddedPostgresError, ForeignVersionError, saysDiskFull } from './errors.ts';
+import type { Layout } from './layout.ts';
+import type { PostgresBinaries } from './postgres_binaries.ts';
+import { ProgramFailedError, runProgram } from './run_program.ts';
+import { FIRST_STATEMENTS, PG_HBA_CONF, postgresqlConf } from './settings.ts';
+
+/** What it takes to make a cluster and to run it. */
+export interface ClusterParts {
+  readonly layout: Layout;
+  readonly binaries: PostgresBinaries;
+  readonly account: Account;
+  readonly maxConnections: number;
+}
+
+/**
+ * Leaves a cluster that PostgreSQL can be started on. The caller holds the lock of the data directory, and no PostgreSQL
+ * runs on it. Throws ForeignVersionError, DiskFullError and EmbeddedPostgresError; a cluster that was there is unharmed.
+ */
+export async function prepareCluster(parts: ClusterParts): Promise<void> {
+  const { layout, account, binaries, maxConnections } = parts;
+  try {
+    await removeUnfinished(layout);
+    if (!(await exists(layout.cluster))) await makeCluster(parts);
+    await checkVersion(layout, binaries);
+    await takeOwnership(layout.cluster, account);
+    await writeDurably(
+      join(layout.cluster, 'postgresql.conf'),
+      postgresqlConf(maxConnections),
+      account.ownerId,
+    );
+    await writeDurably(join(layout.cluster, 'pg_hba.conf'), PG_HBA_CONF, account.ownerId);
+  } catch (error) {
+    if (error instanceof EmbeddedPostgresError) throw error;
+    const said = error instanceof ProgramFailedError ? error.output : String((error as Error).message);
+    if (saysDiskFull(said)) throw new DiskFullError(layout.dataDir);
+    throw new EmbeddedPostgresError(`the database in ${layout.dataDir} cannot be prepared: ${said}`, {
+      cause: error,
+    });
+  }
+}
+
+/**
+ * Makes the cluster under another name and renames it when all of it is on disk: initdb refuses a directory that it left
+ * half-made, and PostgreSQL starts on one.
+ */
+async function makeCluster({ layout, binaries, account, maxConnections }: ClusterParts): Promise<void> {
+  const making = `${layout.making}${randomBytes(6).toString('hex')}`;
+  try {
+    await mkdir(making, { mode: 0o700 });
+    if (account.ownerId !== undefined) await chown(making, account.ownerId, account.ownerId);
+    const options = { cwd: dirname(making) };
+    await runProgram(
+      account,
+      [
+        ...[
+          binaries.initdb,
+          '-D',
+          making,
+          '-U',
+          'postgres',
+          '--auth=trust',
+          '-E',
+          'UTF8',
+          '--data-checksums',
+        ],
+        ...['--locale=C', '--locale-provider=builtin', '--builtin-locale=C.UTF-8'],
+      ],
+      options,
+    );
+    await writeDurably(join(making, 'postgresql.conf'), postgresqlConf(maxConnections), account.ownerId);
+    await writeDurably(join(making, 'pg_hba.conf'), PG_HBA_CONF, account.ownerId);
+    await runProgram(
+      account,
+      [binaries.postgres, '--single', '-D', making, '-c', 'exit_on_error=on', 'postgres'],
+      { ...options, input: FIRST_STATEMENTS },
+    );
+    await rename(making, layout.cluster);
+    await syncDirectory(layout.home);
+  } catch (error) {
+    await rm(making, { recursive: true, force: true, maxRetries: 5 });
+    throw error;
+  }
+}
+
+/** What a first start left that was interrupted. */
+async function removeUnfinished({ home, making }: Layout): Promise<void> {
+  for (const name of await readdir(home)) {
+    if (!name.startsWith(basename(making))) continue;
+    await rm(join(home, name), { recursive: true, force: true, maxRetries: 5 });
+  }
+}
+
+async function checkVersion({ cluster, dataDir }: Layout, { majorVersion }: PostgresBinaries): Promise<void> {
+  const version = await readFile(join(cluster, 'PG_VERSION'), 'utf8').catch(
+    (error: NodeJS.ErrnoException) => {
+      if (error.code !== 'ENOENT') throw error;
+      throw new EmbeddedPostgresError(
+        `${cluster} is no PostgreSQL database: restore ${dataDir} from its backup`,
+      );
+    },
+  );
+  if (version.trim() !== majorVersion) throw new ForeignVersionError(dataDir, version.trim(), majorVersion);
+}
+
+/** A copy that root made belongs to root, and so does a cluster that was made in another way. */
+async function takeOwnership(cluster: string, { ownerId }: Account): Promise<void> {
+  const { uid } = await lstat(cluster);
+  if (ownerId !== undefined) {
+    if (uid !== ownerId) await giveTree(cluster, ownerId);
+  } else if (uid !== process.geteuid?.()) {
+    throw new EmbeddedPostgresError(
+      `${cluster} belongs to another account (user id ${uid}): start the server as that account, or as root, or give ` +
+        'the directory to this one with chown -R',
+    );
+  }
+}
+
+async function exists(path: string): Promise<boolean> {
+  return lstat(path).then(
+    () => true,
+    (error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOENT') return false;
+      throw error;
+    },
+  );
+}

@@ -1,0 +1,49 @@
+/** Files that are whole and on disk, or as they were. */
+import { constants, type Stats } from 'node:fs';
+import { lchown, lstat, open, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+
+/** Waits until a directory's entries are on disk. */
+export async function syncDirectory(path: string): Promise<void> {
+  const directory = await open(path, constants.O_RDONLY);
+  try {
+    await directory.sync();
+  } finally {
+    await directory.close();
+  }
+}
+
+/**
+ * Gives a file this content (mode 0600), unless it has it. A link in its place is replaced, never followed: the directory
+ * may belong to an account with fewer rights than this process.
+ */
+export async function writeDurably(
+  path: string,
+  content: string,
+  ownerId: number | undefined,
+): Promise<void> {
+  const isFile = (stats: Stats): boolean => stats.isFile();
+  if (await lstat(path).then(isFile, () => false)) {
+    if ((await readFile(path, 'utf8')) === content) return;
+  }
+  const temporary = `${path}.new`;
+  await rm(temporary, { recursive: true, force: true });
+  const file = await open(temporary, constants.O_CREAT | constants.O_EXCL | constants.O_WRONLY, 0o600);
+  try {
+    await file.writeFile(content);
+    if (ownerId !== undefined) await file.chown(ownerId, ownerId);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+  await rename(temporary, path);
+  await syncDirectory(dirname(path));
+}
+
+/** Gives a tree to an account, links themselves and not what they point to. The top comes last: it says that all was done. */
+export async function giveTree(path: string, ownerId: number): Promise<void> {
+  if ((await lstat(path)).isDirectory()) {
+    for (const name of await readdir(path)) await giveTree(join(path, name), ownerId);
+  }
+  await lchown(path, ownerId, ownerId);
+}
