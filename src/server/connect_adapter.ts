@@ -74,7 +74,6 @@ export function connectHandlers(rpcs: readonly Rpc[], parts: AdapterParts): Map<
   const options = {
     readMaxBytes: most + ENVELOPE_BYTES,
     writeMaxBytes: most,
-    acceptCompression: [],
     requireConnectProtocolHeader: false,
   };
   return new Map(

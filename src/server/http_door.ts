@@ -122,7 +122,6 @@ function underTls(tls: TlsIdentity, limits: DoorLimits, guard: ConnectionGuard):
     allowHTTP1: true,
     cert: tls.certificateChain,
     key: tls.privateKey,
-    handshakeTimeout: limits.greetingTimeoutMs,
     settings: { maxConcurrentStreams: limits.maxStreamsPerConnection },
     maxSessionMemory: limits.maxConnectionMemoryMb,
   });
@@ -157,8 +156,6 @@ function count(guard: ConnectionGuard, request: HttpRequest, response: HttpRespo
 
 function http1Options(limits: DoorLimits) {
   return {
-    // Node wants the head to be done by when the whole must be.
-    headersTimeout: Math.min(limits.greetingTimeoutMs, limits.bodyTimeoutMs),
     requestTimeout: limits.bodyTimeoutMs,
     // Above the 60 s after which common proxies drop idle connections, so that they do it and no request crosses it.
     keepAliveTimeout: 65_000,

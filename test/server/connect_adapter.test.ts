@@ -360,6 +360,17 @@ describe('connectHandlers', () => {
     fakes.release();
   });
 
+  it('tells the caller of a stream whose deadline has passed so', async () => {
+    await open({ maxStreamDeadlineMs: 100 });
+    const message = enveloped('{"secure":{"requestNumber":"1"}}');
+    const stream = await post(WATCH, 'application/connect+json', message, {
+      'connect-timeout-ms': '3600000',
+    });
+    expect(stream.code).to.equal('deadline_exceeded');
+    const web = await post(WATCH, 'application/grpc-web+json', message, { 'grpc-timeout': '1H' });
+    expect(web.code).to.equal('4');
+  });
+
   it("adds the door's headers to every answer", async () => {
     await open();
     for (const [contentType, body] of [

@@ -102,7 +102,9 @@ describe('an RpcFailure', () => {
 
   it('never sends its cause', () => {
     const failure = errors.unexpectedError(new Error('a secret in a message'));
-    expect(JSON.stringify(failure.inClear().detail, (_, v) => (typeof v === 'bigint' ? `${v}` : v))).not.to.include('secret');
+    expect(
+      JSON.stringify(failure.inClear().detail, (_, v) => (typeof v === 'bigint' ? `${v}` : v)),
+    ).not.to.include('secret');
     expect(failure.inClear().message).to.equal('internal');
   });
 

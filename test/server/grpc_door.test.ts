@@ -360,6 +360,16 @@ describe('the gRPC door', () => {
       await eventually(() => closed.includes(11 /* ENHANCE_YOUR_CALM, RFC 9113 §7 */));
     });
 
+    it('the size of an answer', async () => {
+      await open({ maxMessageBytes: 1000 });
+      const message = create(RegisterUserRequestSchema, {
+        usernameHash: Buffer.alloc(600),
+        inviteCode: 'double',
+      });
+      const { error } = await call(grpcClient(), REGISTER, bytesOf(RegisterUserRequestSchema, message));
+      expect(error?.code).to.equal(status.RESOURCE_EXHAUSTED);
+    });
+
     it('deadlines from above', async () => {
       await open({ maxUnaryDeadlineMs: 100 });
       const { error } = await call(grpcClient(), START, Buffer.alloc(0), 3_600_000);
@@ -471,6 +481,16 @@ describe('the gRPC door', () => {
       const begun = performance.now();
       await door.stop(8000);
       expect(performance.now() - begun).to.be.lessThan(4000);
+    });
+
+    it('before its deadline past silent sockets under TLS', async () => {
+      await open({}, await readTlsFiles(join(fixtures, 'certificate.pem'), join(fixtures, 'key.pem')));
+      const silent = await RawPeer.connect(door.address.port);
+      peers.push(silent);
+      const begun = performance.now();
+      await door.stop(8000);
+      expect(performance.now() - begun).to.be.lessThan(4000);
+      await silent.closed;
     });
 
     it('after the unary calls in flight have been answered', async () => {

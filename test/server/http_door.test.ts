@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
-import { connect as connectHttp2 } from 'node:http2';
+import { connect as connectHttp2, type IncomingHttpHeaders } from 'node:http2';
+import { connect } from 'node:net';
 import { join } from 'node:path';
 import { connect as connectTls } from 'node:tls';
 import { create, toBinary } from '@bufbuild/protobuf';
@@ -431,19 +432,50 @@ describe('the HTTP door', () => {
       });
     }
 
-    it('after the unary calls in flight have been answered, whose connections it then closes', async () => {
-      await open();
-      const peer = await rawPeer();
-      peer.write(
-        `POST ${START} HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}`,
-      );
+    for (const tls of [false, true]) {
+      it(`after the unary calls in flight, whose connections it then closes, ${tls ? 'under TLS' : 'in clear'}`, async () => {
+        await open({ tls });
+        const { port } = door.address;
+        const socket = tls
+          ? connectTls({ host: '127.0.0.1', port, ca, ALPNProtocols: ['http/1.1'] })
+          : connect({ host: '127.0.0.1', port });
+        let received = '';
+        socket.on('data', (chunk: Buffer) => {
+          received += chunk.toString('latin1');
+        });
+        const closed = once(socket, 'close');
+        socket.write(
+          `POST ${START} HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}`,
+        );
+        await eventually(() => fakes.contexts.length === 1);
+        const begun = performance.now();
+        const stopped = door.stop(5000);
+        await new Promise((resolve) => setTimeout(resolve, 100));
+        expect(fakes.contexts[0]!.signal.aborted).to.equal(false);
+        fakes.release();
+        await Promise.all([closed, stopped]);
+        expect(received).to.match(/^HTTP\/1\.1 200 .*"released"/s);
+        expect(performance.now() - begun).to.be.lessThan(3000);
+      });
+    }
+
+    it('telling HTTP/2 peers to make no new requests, while those in flight are answered', async () => {
+      await open({ tls: true });
+      const session = connectHttp2(base, { ca });
+      const goAway = once(session, 'goaway');
+      const stream = session.request({
+        ':method': 'POST',
+        ':path': START,
+        'content-type': 'application/json',
+      });
+      stream.end('{}');
       await eventually(() => fakes.contexts.length === 1);
       const stopped = door.stop(5000);
-      await new Promise((resolve) => setTimeout(resolve, 100));
-      expect(fakes.contexts[0]!.signal.aborted).to.equal(false);
+      await goAway;
       fakes.release();
-      await peer.closed;
-      expect(peer.received).to.match(/^HTTP\/1\.1 200 .*"released"/s);
+      const [headers] = (await once(stream, 'response')) as [IncomingHttpHeaders];
+      expect(headers[':status']).to.equal(200);
+      stream.resume();
       await stopped;
     });
 

@@ -1,6 +1,12 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
-import { acceptNumber, isReplay, mergeWindows, type ReplayWindow, wasAccepted } from '../../src/server/replay_window.ts';
+import {
+  acceptNumber,
+  isReplay,
+  mergeWindows,
+  type ReplayWindow,
+  wasAccepted,
+} from '../../src/server/replay_window.ts';
 
 const FRESH: ReplayWindow = { highest: -1n, window: 0n };
 
@@ -33,7 +39,10 @@ describe('the replay window', () => {
 
   it('keeps nothing of the old window after a jump of 64 or more', () => {
     expect(acceptNumber(accepted([0n, 1n, 2n]), 66n)).to.deep.equal({ highest: 66n, window: 1n });
-    expect(acceptNumber(accepted([0n]), 2n ** 53n - 1n)).to.deep.equal({ highest: 2n ** 53n - 1n, window: 1n });
+    expect(acceptNumber(accepted([0n]), 2n ** 53n - 1n)).to.deep.equal({
+      highest: 2n ** 53n - 1n,
+      window: 1n,
+    });
   });
 
   it('does not claim that a number was accepted when it is too old to tell', () => {

@@ -72,6 +72,11 @@ export class SrpPool {
     this.#stopped = true;
     for (const timer of this.#restarts) clearTimeout(timer);
     for (const { reject } of this.#queue.splice(0)) reject(new SrpWorkerLostError());
+    await this.killThreads();
+  }
+
+  /** Ends every thread as if it had crashed; each is replaced. For tests of just that. */
+  async killThreads(): Promise<void> {
     await Promise.all([...this.#threads].map(({ worker }) => worker.terminate()));
   }
 

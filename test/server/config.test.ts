@@ -1,0 +1,102 @@
+import { readFileSync } from 'node:fs';
+import { expect } from 'chai';
+import {
+  ConfigError,
+  isLoopback,
+  loadConfig,
+  renderConfigurationDoc,
+  SETTINGS,
+} from '../../src/server/config.ts';
+
+const problemsOf = (environment: Record<string, string>): readonly string[] => {
+  try {
+    loadConfig(environment);
+  } catch (error) {
+    if (error instanceof ConfigError) return error.problems;
+    throw error;
+  }
+  return [];
+};
+
+describe('the configuration', () => {
+  it('names every bad setting at once and what is allowed instead, never the value', () => {
+    const problems = problemsOf({
+      PASSMANAGER_GRPC_PORT: '65536',
+      PASSMANAGER_LOG_LEVEL: 'loud',
+      PASSMANAGER_REFLECTION: 'yes',
+      PASSMANAGER_CORS_ORIGINS: 'https://a.example/path',
+      PASSMANAGER_DATABASE_URL: 'mysql://user:hunter2@host/db',
+    });
+    expect(problems).to.have.length(5);
+    expect(problems.join('\n')).to.include('PASSMANAGER_GRPC_PORT takes a whole number from 0 to 65535');
+    expect(problems.join('\n')).not.to.include('hunter2');
+  });
+
+  it('refuses names with its prefix that it does not know', () => {
+    expect(problemsOf({ PASSMANAGER_GRCP_PORT: '1' })).to.have.length(1);
+    expect(problemsOf({ OTHER: '1' })).to.deep.equal([]);
+  });
+
+  it('refuses clear text on another address than loopback unless a proxy does TLS', () => {
+    expect(problemsOf({ PASSMANAGER_HOST: '0.0.0.0' })).to.have.length(1);
+    expect(problemsOf({ PASSMANAGER_HOST: '0.0.0.0', PASSMANAGER_INSECURE: 'on' })).to.deep.equal([]);
+    expect(
+      problemsOf({ PASSMANAGER_HOST: '::', PASSMANAGER_TLS_CERT_FILE: 'c', PASSMANAGER_TLS_KEY_FILE: 'k' }),
+    ).to.deep.equal([]);
+    expect(problemsOf({ PASSMANAGER_TLS_CERT_FILE: 'c' })).to.have.length(1);
+  });
+
+  it('has the contract’s defaults', () => {
+    const config = loadConfig({});
+    expect(config).to.deep.include({
+      host: '127.0.0.1',
+      grpcPort: 50_051,
+      httpPort: 8_080,
+      dataDir: './data',
+      databaseUrl: undefined,
+      registration: 'open',
+      reflection: false,
+      corsOrigins: [],
+    });
+    expect(config.limits).to.deep.equal({
+      maxEntryNameBytes: 1_024,
+      maxEntryDataBytes: 65_536,
+      maxEntriesPerUser: 10_000,
+      maxSessionsPerUser: 64,
+      maxMessageBytes: 4_194_304,
+      maxBatchEntries: 500,
+      maxPageSize: 1_000,
+      defaultPageSize: 100,
+      defaultMaximumRequests: 100,
+      defaultExpirySeconds: 3_600,
+      capMaximumRequests: undefined,
+      capExpirySeconds: undefined,
+    });
+  });
+
+  it('lets in by invite alone where others than this machine can come', () => {
+    expect(loadConfig({ PASSMANAGER_HOST: '0.0.0.0', PASSMANAGER_INSECURE: 'on' }).registration).to.equal(
+      'invite',
+    );
+    for (const host of ['127.0.0.1', '127.1.2.3', '::1', 'localhost'])
+      expect(isLoopback(host)).to.equal(true);
+    for (const host of ['0.0.0.0', '::', '10.0.0.1', '127.example']) expect(isLoopback(host)).to.equal(false);
+  });
+
+  it('reads every setting that it documents', () => {
+    const read = new Set<string>();
+    const environment = new Proxy({} as Record<string, string>, {
+      get: (_, name) => {
+        read.add(String(name));
+        return undefined;
+      },
+    });
+    loadConfig(environment);
+    expect([...read]).to.have.members(Object.values(SETTINGS).map(({ name }) => name));
+  });
+
+  it('is what docs/configuration.md says', () => {
+    const document = readFileSync(new URL('../../docs/configuration.md', import.meta.url), 'utf8');
+    expect(document).to.equal(renderConfigurationDoc());
+  });
+});
