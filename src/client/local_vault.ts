@@ -2,13 +2,15 @@
  * The client's own copy of a vault: what it believes of what a server shows, and what it keeps when it does not. All rules
  * against mixed, older and unreadable entries are here (docs/cryptographic_implementation.md, "Entries").
  */
+
 import { type Timestamp, timestampMs } from '@bufbuild/protobuf/wkt';
+import type { EntryName } from '../../gen/passmanager/common/v1/vault_pb.ts';
 import type { RandomBytes } from '../protocol/bytes.ts';
 import type { SealKey } from '../protocol/seal.ts';
 import { type EntryMessages, kindOf, toEntry, type VaultEntry } from './entry.ts';
 import type { EntryProblem, EntryProblemReason } from './entry_problem.ts';
 import { openEntry, openName, type SealedEntry, sealEntry } from './entry_seal.ts';
-import { VaultRolledBackError } from './errors.ts';
+import { ClosedError, VaultRolledBackError } from './errors.ts';
 import { NameIndex } from './name_index.ts';
 import type { SealedCopy, StoreChange, StoredEntry, StoreState, VaultStore } from './vault_store.ts';
 
@@ -62,11 +64,14 @@ function emptyState(vaultKeyId: string, headerVersion: bigint): StoreState {
   };
 }
 
+/** How many copies are sealed again before the store is written. */
+const REKEY_GROUP = 200;
+
 export class LocalVault {
   readonly names = new NameIndex();
   readonly #store: VaultStore;
   readonly #random: RandomBytes;
-  #vaultKey: SealKey;
+  #vaultKey: SealKey | undefined;
   #state: StoreState;
   #queue: Promise<unknown> = Promise.resolve();
 
@@ -81,8 +86,16 @@ export class LocalVault {
     return this.#state;
   }
 
+  /** Throws ClosedError after close(). */
   get vaultKey(): SealKey {
+    if (this.#vaultKey === undefined) throw new ClosedError();
     return this.#vaultKey;
+  }
+
+  /** Lets go of the vault key and of every name. */
+  close(): void {
+    this.#vaultKey = undefined;
+    this.names.clear();
   }
 
   /** Whether the store has followed the server at least once. */
@@ -99,18 +112,18 @@ export class LocalVault {
   }
 
   /** Seals messages under the vault key. */
-  seal(entryId: string, messages: EntryMessages): Promise<SealedEntry> {
-    return sealEntry(this.#vaultKey, entryId, messages, this.#random);
+  async seal(entryId: string, messages: EntryMessages): Promise<SealedEntry> {
+    return sealEntry(this.vaultKey, entryId, messages, this.#random);
   }
 
   /** Opens a copy; undefined when it does not open. */
   async open(entryId: string, copy: SealedEntry): Promise<EntryMessages | undefined> {
-    return openEntry(this.#vaultKey, entryId, copy).catch(() => undefined);
+    return openEntry(this.vaultKey, entryId, copy).catch(() => undefined);
   }
 
   /** Opens a name; undefined when it does not open. */
-  async openName(entryId: string, entryName: Uint8Array) {
-    return openName(this.#vaultKey, entryId, entryName).catch(() => undefined);
+  async openName(entryId: string, entryName: Uint8Array): Promise<EntryName | undefined> {
+    return openName(this.vaultKey, entryId, entryName).catch(() => undefined);
   }
 
   /** Follows what the server shows, each entry by the rules, in one change of the store. Answers what was stored. */
@@ -175,15 +188,37 @@ export class LocalVault {
     });
   }
 
-  /** Goes over to another vault key with copies that were sealed again under it. */
-  async replace(
+  /**
+   * Goes over to another vault key. The copies are sealed again one group after the other; the store keeps the old key's name
+   * until all are, so that a death in between only means a new listing.
+   */
+  async rekey(
     vaultKey: SealKey,
     state: Pick<StoreState, 'vaultKeyId' | 'headerVersion'>,
-    entries: readonly StoredEntry[],
+    reseal: (entryId: string, copy: SealedEntry) => Promise<SealedEntry | undefined>,
   ): Promise<void> {
     await this.#exclusively(async () => {
+      const again = async (entryId: string, copy: SealedCopy): Promise<SealedCopy> => ({
+        ...copy,
+        ...(await reseal(entryId, copy)),
+      });
+      let group: StoredEntry[] = [];
+      for await (const stored of this.entries()) {
+        const { entryId, copy, refused, state: entryState } = stored;
+        // Every revision moves with the change: a copy that no sync follows would only be stale.
+        const isKept = this.wasSynced || entryState === 'missing' || refused !== undefined;
+        group.push({
+          ...stored,
+          copy: isKept ? copy && (await again(entryId, copy)) : undefined,
+          refused: refused && { ...refused, copy: await again(entryId, refused.copy) },
+        });
+        if (group.length === REKEY_GROUP) {
+          await this.#apply({ put: group });
+          group = [];
+        }
+      }
       this.#vaultKey = vaultKey;
-      await this.#apply({ clear: true, put: entries, state: { ...this.#state, ...state } });
+      await this.#apply({ put: group, state: { ...this.#state, ...state } });
     });
   }
 

@@ -39,6 +39,7 @@ export class SessionKeeper {
   readonly #reopen: (() => Promise<SealedSession>) | undefined;
   #session: SealedSession;
   #reopening: Promise<SealedSession> | undefined;
+  #waitFor: Promise<void> | undefined;
   #ended: Error | undefined;
 
   /** Without `reopen`, the end of the session is the end of the keeper: SessionEndedError. */
@@ -59,6 +60,26 @@ export class SessionKeeper {
   /** The id of the session in use. */
   get sessionId(): string {
     return this.#session.id;
+  }
+
+  /** Goes on with another session. */
+  adopt(session: SealedSession): void {
+    this.#session.close();
+    this.#session = session;
+  }
+
+  /** Calls made while the work runs wait for its end: what it does would end their session. */
+  async whileWaiting<T>(work: () => Promise<T>): Promise<T> {
+    const running = work();
+    this.#waitFor = running.then(
+      () => undefined,
+      () => undefined,
+    );
+    try {
+      return await running;
+    } finally {
+      this.#waitFor = undefined;
+    }
   }
 
   /** Lets go of the keys; every later call throws `reason`. */
@@ -136,6 +157,7 @@ export class SessionKeeper {
   }
 
   async #usable(signal: AbortSignal | undefined): Promise<SealedSession> {
+    await this.#waitFor;
     signal?.throwIfAborted();
     if (this.#ended !== undefined) throw this.#ended;
     if (!this.#session.isSpent) return this.#session;

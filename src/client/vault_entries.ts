@@ -1,6 +1,4 @@
 /** The entries of a vault: each operation in one call, or in as few as a batch needs. */
-import type { MessageInitShape } from '@bufbuild/protobuf';
-import type { CreateEntryPayloadSchema } from '../../gen/passmanager/data/v1/data_service_pb.ts';
 import { isUuid } from '../protocol/uuid.ts';
 import { batchesOf, MAXIMUM_BATCH_ENTRIES } from './batches.ts';
 import {
@@ -22,6 +20,7 @@ import {
   InvalidInputError,
   RevisionConflictError,
   ServerRefusalError,
+  UntrustedAnswerError,
   VaultError,
 } from './errors.ts';
 import type { LocalVault, ServerEntry } from './local_vault.ts';
@@ -380,7 +379,8 @@ export class VaultEntries {
 
   async #follow(entryId: string, entry: ServerEntry): Promise<StoredEntry> {
     const [stored] = await this.#local.follow({ entries: requireAsked([entryId], [entry]) });
-    return stored!;
+    if (stored === undefined) throw new UntrustedAnswerError('another entry than asked for');
+    return stored;
   }
 
   async #shown(stored: StoredEntry): Promise<VaultEntry> {
@@ -406,11 +406,7 @@ export class VaultEntries {
   }
 }
 
-function payloadOf({ entryId, sealed, expectedRevision }: Draft): MessageInitShape<
-  typeof CreateEntryPayloadSchema
-> & {
-  expectedRevision?: bigint;
-} {
+function payloadOf({ entryId, sealed, expectedRevision }: Draft) {
   return { entryId, ...sealed, ...(expectedRevision === undefined ? {} : { expectedRevision }) };
 }
 
@@ -430,8 +426,7 @@ function requireAsked(asked: readonly string[], entries: readonly ServerEntry[])
 }
 
 function requireProgress(asked: readonly string[], remaining: readonly string[]): void {
-  if (remaining.length >= asked.length)
-    throw new VaultError('untrusted_answer', 'a batch that brings nothing');
+  if (remaining.length >= asked.length) throw new UntrustedAnswerError('a batch that brings nothing');
 }
 
 function throwInterrupted(done: readonly string[], error: unknown): never {
