@@ -112,17 +112,27 @@ function openPool(options: DatabaseOptions, size: number, synchronousCommit: 'on
         for (const [name, value] of Object.entries(wanted)) await client.query(`set ${name} = '${value}'`);
       }
       const release = client.release.bind(client);
-      // A client in an open or broken transaction must not reach the next caller.
-      client.release = () => release((client as unknown as TransactionStatus).getTransactionStatus() !== 'I');
+      let released = false;
+      const giveBack = (): void => {
+        if (released) return;
+        released = true;
+        client.off('end', giveBack);
+        release(!isReusable(client));
+      };
+      client.release = giveBack;
+      // The query builder forgets the connection of a transaction that it could not roll back.
+      client.once('end', giveBack);
       return client as unknown as PostgresPoolClient;
     },
     end: () => pool.end(),
   } as PostgresPool;
 }
 
-interface TransactionStatus {
-  /** 'I' idle, 'T' in a transaction, 'E' in a failed one. */
-  getTransactionStatus(): string | null;
+/** A client in an open or broken transaction, or with statements that fit no more, must not reach the next caller. */
+function isReusable(client: pg.PoolClient): boolean {
+  if (client instanceof NamedStatementClient && client.hasStaleStatements) return false;
+  // 'I' is idle; 'T' and 'E' are inside a transaction.
+  return (client as unknown as { getTransactionStatus(): string | null }).getTransactionStatus() === 'I';
 }
 
 /** One statement on a connection or transaction of the query builder, errors as faults. */

@@ -36,7 +36,7 @@ export async function readKeyFile(path: string): Promise<Uint8Array | undefined>
 /** Writes a new key file whole or not at all, on disk before it returns. Throws KeyFileError where one exists. */
 export async function writeKeyFile(path: string, key: Uint8Array): Promise<void> {
   if ((await stat(path).catch(() => undefined)) !== undefined) {
-    throw new KeyFileError(`the key file ${path} exists; it is never overwritten`);
+    throw new KeyFileError(`the key file ${path} exists and is never overwritten: move it away first`);
   }
   const temporary = `${path}.new`;
   await rm(temporary, { force: true });

@@ -15,11 +15,18 @@ export function statementName(text: string): string {
 }
 
 export class NamedStatementClient extends pg.Client {
+  /** Whether a statement no longer fits its tables (0A000), as after a migration: the connection is to be ended. */
+  hasStaleStatements = false;
+
   // biome-ignore lint/suspicious/noExplicitAny: pg's query has a dozen overloads; this one narrows none of them.
   override query(...parameters: any[]): any {
     const [text, values] = parameters;
     if (typeof text === 'string' && Array.isArray(values) && values.length > 0) {
-      return super.query({ name: statementName(text), text, values });
+      const result = super.query({ name: statementName(text), text, values });
+      result.catch((error: { code?: unknown }) => {
+        if (error.code === '0A000' || error.code === '26000') this.hasStaleStatements = true;
+      });
+      return result;
     }
     return (super.query as (...all: unknown[]) => unknown).apply(this, parameters);
   }

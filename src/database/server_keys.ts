@@ -68,8 +68,8 @@ export class ServerKeys {
 export class WrongKeyFileError extends KeyFileError {
   constructor(path: string) {
     super(
-      `the key file ${path} is not the one that this database was made with. Put the right one in its place, or make a ` +
-        'new one with the recovery code: npm run recovery-code -- recover',
+      `the key file ${path} is not the one that this database was made with. Put the right one in its place, or move it ` +
+        'away and make a new one with the recovery code: npm run recovery-code -- recover',
     );
     this.name = 'WrongKeyFileError';
   }
