@@ -4,7 +4,7 @@
  */
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
-import { createSecureServer, type Http2SecureServer, type Http2Session } from 'node:http2';
+import { createSecureServer, type Http2SecureServer } from 'node:http2';
 import type { AddressInfo } from 'node:net';
 import { connectHandlers, type HttpRequest, type HttpResponse } from './connect_adapter.ts';
 import { ConnectionGuard } from './connection_guard.ts';
@@ -35,7 +35,6 @@ export async function createHttpDoor(options: HttpDoorOptions): Promise<Door> {
   const cors = createCors(options.corsOrigins);
 
   function serve(request: HttpRequest, response: HttpResponse): void {
-    if (stopping.signal.aborted) lastOfItsConnection(request, response);
     const path = request.url?.split('?', 1)[0] ?? '';
     const probe = probes.get(path);
     if (probe !== undefined) {
@@ -76,8 +75,7 @@ export async function createHttpDoor(options: HttpDoorOptions): Promise<Door> {
     }
   }
 
-  const { server, goAway, endGuards } =
-    tls === undefined ? inClear(limits, guard) : underTls(tls, limits, guard);
+  const { server, endGuards } = tls === undefined ? inClear(limits, guard) : underTls(tls, limits, guard);
   server.on('request', onRequest);
   server.listen({ host: options.host, port: options.port });
   await once(server, 'listening');
@@ -86,9 +84,9 @@ export async function createHttpDoor(options: HttpDoorOptions): Promise<Door> {
   return {
     address: { host, port },
     async stop(deadlineMs) {
+      // Sends GOAWAY on HTTP/2 as well.
       server.close();
       stopping.abort();
-      goAway();
       guard.destroySilent();
       // Connections kept alive fall idle one by one, as their last answers go out.
       const repeat = setInterval(() => guard.destroyIdle(), 50);
@@ -101,11 +99,9 @@ export async function createHttpDoor(options: HttpDoorOptions): Promise<Door> {
   };
 }
 
-/** A listener and how to end what rests on it. */
+/** A listener, and what ends the timers that watch it. */
 interface Listener {
   readonly server: Server | Http2SecureServer;
-  /** Tells HTTP/2 peers to make no new requests. */
-  goAway(): void;
   endGuards(): void;
 }
 
@@ -113,7 +109,7 @@ function inClear(limits: DoorLimits, guard: ConnectionGuard): Listener {
   const server = createServer(http1Options(limits));
   guard.watch(server);
   server.on('request', (request, response) => count(guard, request, response));
-  return { server, goAway: () => {}, endGuards: () => {} };
+  return { server, endGuards: () => {} };
 }
 
 function underTls(tls: TlsIdentity, limits: DoorLimits, guard: ConnectionGuard): Listener {
@@ -130,20 +126,8 @@ function underTls(tls: TlsIdentity, limits: DoorLimits, guard: ConnectionGuard):
   server.on('request', (request, response) => {
     if (request.httpVersionMajor === 1) count(guard, request, response);
   });
-  const sessions = new Set<Http2Session>();
-  server.on('session', (session) => {
-    sessions.add(session);
-    session.once('close', () => sessions.delete(session));
-    session.setTimeout(limits.maxIdleMs, () => session.close());
-  });
-  const endGuards = guardStreams(server, { guard, bodyTimeoutMs: limits.bodyTimeoutMs });
-  return {
-    server,
-    goAway() {
-      for (const session of sessions) if (!session.closed) session.close();
-    },
-    endGuards,
-  };
+  server.on('session', (session) => session.setTimeout(limits.maxIdleMs, () => session.close()));
+  return { server, endGuards: guardStreams(server, { guard, bodyTimeoutMs: limits.bodyTimeoutMs }) };
 }
 
 /** Has the guard count an HTTP/1.1 request as in flight until its response is closed. */
@@ -164,11 +148,6 @@ function http1Options(limits: DoorLimits) {
     requireHostHeader: false,
     noDelay: true,
   };
-}
-
-/** Tells an HTTP/1.1 peer that no answer follows on this connection. HTTP/2 has GOAWAY. */
-function lastOfItsConnection(request: HttpRequest, response: HttpResponse): void {
-  if (request.httpVersionMajor === 1) response.setHeader('connection', 'close');
 }
 
 /** Whether the request names a host that a URL could have. */

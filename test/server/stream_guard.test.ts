@@ -32,7 +32,7 @@ describe('guardStreams', () => {
     server.on('stream', (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => {
       stream.on('error', () => {});
       if (headers[':path'] === '/answered') stream.respond({ ':status': 200 }, { endStream: true });
-      else stream.resume();
+      stream.resume();
     });
     guard.watch(server);
     end = guardStreams(server, {

@@ -37,7 +37,7 @@ export interface FakeRpcs {
 }
 
 /**
- * - RegisterUser answers the username_hash that it got.
+ * - RegisterUser answers the username_hash that it got, twice in a row for the invite code `double`.
  * - StartSession waits for release().
  * - AuthenticateSession fails in clear with RQS01.
  * - GetEntry answers encrypted_data, but fails with a sealed detail when it is empty.
@@ -84,9 +84,11 @@ export function fakeRpcs(): FakeRpcs {
     streamed: () => streamed,
     release,
     rpcs: [
-      unary(UserService.method.registerUser, async (request) =>
-        create(RegisterUserResponseSchema, { usernameHash: (request as RegisterUserRequest).usernameHash }),
-      ),
+      unary(UserService.method.registerUser, async (request) => {
+        const { usernameHash, inviteCode } = request as RegisterUserRequest;
+        const answer = inviteCode === 'double' ? Buffer.concat([usernameHash, usernameHash]) : usernameHash;
+        return create(RegisterUserResponseSchema, { usernameHash: answer });
+      }),
       unary(SessionService.method.startSession, async () => {
         await released;
         return create(StartSessionResponseSchema, { ephemeralId: 'released' });
