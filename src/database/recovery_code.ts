@@ -1,10 +1,14 @@
 /**
- * The recovery code: 160 random bits as 32 characters of Crockford's base 32 and a check character, in groups of four.
- * 160 bits need no stretching: HKDF turns them into a key.
+ * The recovery code: 160 random bits as 32 characters of Crockford's base 32 (https://www.crockford.com/base32.html) and
+ * its check symbol, in groups of four. 160 bits need no stretching: HKDF turns them into a key.
  */
-import { hkdf, sha256 } from '../protocol/bytes.ts';
+import { hkdf } from '../protocol/bytes.ts';
 
 const ALPHABET = '0123456789ABCDEFGHJKMNPQRSTVWXYZ';
+
+/** By the remainder of division by 37, a prime: no single wrong character and no swapped pair goes unnoticed. */
+const CHECK_SYMBOLS = `${ALPHABET}*~$=U`;
+
 const CODE_BYTES = 20;
 const CODE_CHARACTERS = 32;
 
@@ -21,11 +25,12 @@ export function formatRecoveryCode(secret: Uint8Array): string {
   if (secret.length !== CODE_BYTES) throw new RangeError('a recovery code has 20 bytes');
   let bits = 0n;
   for (const byte of secret) bits = (bits << 8n) | BigInt(byte);
+  const check = checkSymbol(bits);
   let characters = '';
   for (let index = CODE_CHARACTERS - 1; index >= 0; index -= 1) {
     characters += ALPHABET[Number((bits >> BigInt(5 * index)) & 31n)];
   }
-  return `${characters.match(/.{4}/g)!.join('-')}-${checkCharacter(secret)}`;
+  return `${characters.match(/.{4}/g)!.join('-')}-${check}`;
 }
 
 /** The 20 bytes of a code as a person typed it: any case, spaces or hyphens, O for 0 and I or L for 1. Throws RecoveryCodeError. */
@@ -42,13 +47,13 @@ export function parseRecoveryCode(text: string): Uint8Array {
     if (value < 0) throw new RecoveryCodeError('a recovery code has digits and letters other than U');
     bits = (bits << 5n) | BigInt(value);
   }
+  if (checkSymbol(bits) !== typed[CODE_CHARACTERS]) {
+    throw new RecoveryCodeError('the last character does not fit the others: the code was mistyped');
+  }
   const secret = new Uint8Array(CODE_BYTES);
   for (let index = CODE_BYTES - 1; index >= 0; index -= 1) {
     secret[index] = Number(bits & 255n);
     bits >>= 8n;
-  }
-  if (checkCharacter(secret) !== typed[CODE_CHARACTERS]) {
-    throw new RecoveryCodeError('the last character does not fit the others: the code was mistyped');
   }
   return secret;
 }
@@ -58,6 +63,6 @@ export function recoveryKey(secret: Uint8Array): Uint8Array {
   return hkdf(secret, 'passmanager/v1 recovery code');
 }
 
-function checkCharacter(secret: Uint8Array): string {
-  return ALPHABET[sha256(secret)[0]! & 31]!;
+function checkSymbol(bits: bigint): string {
+  return CHECK_SYMBOLS[Number(bits % 37n)]!;
 }

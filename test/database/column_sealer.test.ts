@@ -27,7 +27,9 @@ describe('ColumnSealer', () => {
     const sealer = new ColumnSealer(new Map([[1, first]]), 1);
     const stored = sealer.seal('users', 'srp_salt', row, plaintext);
     for (let length = 0; length < stored.length; length += 1) {
-      expect(() => sealer.open('users', 'srp_salt', row, stored.subarray(0, length))).to.throw(SealBrokenError);
+      expect(() => sealer.open('users', 'srp_salt', row, stored.subarray(0, length))).to.throw(
+        SealBrokenError,
+      );
     }
     for (let index = 0; index < stored.length; index += 1) {
       const changed = Buffer.from(stored);
@@ -71,6 +73,8 @@ describe('ColumnSealer', () => {
     expect(rotated.open('users', 'srp_salt', row, old)).to.deep.equal(plaintext);
     const fresh = rotated.seal('users', 'srp_salt', row, plaintext);
     expect(fresh.readUInt32BE(0)).to.equal(2);
-    expect(new ColumnSealer(new Map([[2, second]]), 2).open('users', 'srp_salt', row, fresh)).to.deep.equal(plaintext);
+    expect(new ColumnSealer(new Map([[2, second]]), 2).open('users', 'srp_salt', row, fresh)).to.deep.equal(
+      plaintext,
+    );
   });
 });

@@ -20,28 +20,26 @@ describe('the recovery code', () => {
 
   it('is refused with characters that it never has', () => {
     const code = formatRecoveryCode(randomBytes(20));
-    for (const character of ['U', 'u', '*', 'é', '0̈'.slice(1)]) {
+    for (const character of ['U', 'u', '*', 'é', '=']) {
       expect(() => parseRecoveryCode(character + code.slice(1))).to.throw(RecoveryCodeError);
     }
   });
 
-  it('is refused, in all but one of 32 cases, with one character mistyped', () => {
-    const code = formatRecoveryCode(Buffer.alloc(20, 0x5a)).replaceAll('-', '');
-    let refused = 0;
-    let tried = 0;
+  it('is refused with any one character mistyped and with any two neighbours swapped', () => {
+    const alphabet = '0123456789ABCDEFGHJKMNPQRSTVWXYZ';
+    const code = formatRecoveryCode(randomBytes(20)).replaceAll('-', '');
     for (let index = 0; index < code.length; index += 1) {
-      for (const character of '0123456789ABCDEFGHJKMNPQRSTVWXYZ') {
-        if (character === code[index]) continue;
-        tried += 1;
-        try {
-          parseRecoveryCode(code.slice(0, index) + character + code.slice(index + 1));
-        } catch (error) {
-          expect(error).to.be.instanceOf(RecoveryCodeError);
-          refused += 1;
-        }
+      const [before, here, after] = [code.slice(0, index), code[index]!, code.slice(index + 1)];
+      for (const character of alphabet) {
+        if (character === here) continue;
+        expect(() => parseRecoveryCode(before + character + after), `${code} at ${index}`).to.throw(
+          RecoveryCodeError,
+        );
       }
+      if (index > 30 || after[0] === here) continue;
+      const swapped = before + after[0] + here + after.slice(1);
+      expect(() => parseRecoveryCode(swapped), `${code} at ${index}`).to.throw(RecoveryCodeError);
     }
-    expect(refused / tried).to.be.greaterThan(0.92);
   });
 
   it('never appears in the message of an error', () => {
@@ -64,7 +62,7 @@ describe('the recovery code', () => {
     fc.assert(
       fc.property(secret, (bytes) => {
         const code = formatRecoveryCode(bytes);
-        expect(code).to.match(/^([0-9A-HJKMNP-TV-Z]{4}-){8}[0-9A-HJKMNP-TV-Z]$/);
+        expect(code).to.match(/^([0-9A-HJKMNP-TV-Z]{4}-){8}[0-9A-HJKMNP-Z*~$=]$/);
         expect([...parseRecoveryCode(code)]).to.deep.equal([...bytes]);
       }),
     );
@@ -88,11 +86,13 @@ describe('the recovery code', () => {
 
   it('stays readable: a code of today is the same text for ever', () => {
     const bytes = Uint8Array.from({ length: 20 }, (_, index) => index);
-    expect(formatRecoveryCode(bytes)).to.equal('000G-40R4-0M30-E209-185G-R38E-1W8H-40WK-CHECK'.replace('-CHECK', `-${formatRecoveryCode(bytes).at(-1)}`).replace('000G-40R4-0M30-E209-185G-R38E-1W8H-40WK', formatRecoveryCode(bytes).slice(0, -2)));
+    expect(formatRecoveryCode(bytes)).to.equal('000G-40R4-0M30-E209-185G-R38E-1W81-24GK-R');
   });
 
   it('gives a key of 32 bytes, another for every code', () => {
-    const keys = [0, 1, 2].map((fill) => Buffer.from(recoveryKey(new Uint8Array(20).fill(fill))).toString('hex'));
+    const keys = [0, 1, 2].map((fill) =>
+      Buffer.from(recoveryKey(new Uint8Array(20).fill(fill))).toString('hex'),
+    );
     expect(new Set(keys)).to.have.length(3);
     expect(keys[0]).to.have.length(64);
   });
