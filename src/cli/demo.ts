@@ -1,0 +1,203 @@
+/**
+ * `npm run demo [-- export.csv]` plays the main job against the running server, through the client library: register, log
+ * in, import a browser's password export, search, edit, change the password, read all again, and then look at what the
+ * server's own tables hold of it. Deletes its account at the end.
+ */
+import { randomUUID } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import {
+  createGrpcTransport,
+  type GrpcTransport,
+  logIn,
+  type NewEntry,
+  parsePasswordCsv,
+  registerUser,
+  type Vault,
+} from '../client/node.ts';
+import { type Database, openDatabase } from '../database/database.ts';
+import { embeddedConnection } from '../database/embedded/embedded_postgres.ts';
+import { frame, sha256 } from '../protocol/bytes.ts';
+import { usernameHash } from '../protocol/username.ts';
+import { type Config, loadConfig } from '../server/config.ts';
+
+/** Where the demonstration speaks. */
+export interface Stage {
+  say(line: string): void;
+  /** Shows how far something is; the next call takes its place. */
+  progress(line: string): void;
+}
+
+/** What a demonstration measured. Times in milliseconds, sizes in bytes. */
+export interface DemoReport {
+  readonly entries: number;
+  readonly importMs: number;
+  readonly passwordChangeMs: number;
+  readonly tableBytes: number;
+  /** Clear texts of the export that were looked for in the tables. */
+  readonly searchedTexts: number;
+  /** Those that were found. */
+  readonly foundTexts: number;
+}
+
+/** The sample of 200 entries that comes along. */
+export const SAMPLE = new URL('../../examples/passwords.csv', import.meta.url);
+
+/** Plays the demonstration with the export at `file` on the server of the configuration. */
+export async function runDemo(
+  file: string | URL,
+  config: Pick<Config, 'dataDir' | 'databaseUrl' | 'grpcPort' | 'host' | 'tls' | 'pgbouncer'>,
+  stage: Stage,
+): Promise<DemoReport> {
+  const entries = parsePasswordCsv(await readFile(file, 'utf8'));
+  const url = `${config.tls === undefined ? 'http' : 'https'}://${config.host}:${config.grpcPort}`;
+  const transport = createGrpcTransport({ url });
+  const username = `demo-${randomUUID()}@example.com`;
+  const [password, newPassword] = ['correct horse battery staple', 'Tr0ub4dor & 3 more words'];
+  try {
+    await step(stage, `registering ${username}`, () => registerUser(transport, { username, password }));
+    let vault = await step(stage, 'logging in: Argon2id here, SRP-6a there and here', () =>
+      open(transport, username, password),
+    );
+    try {
+      const imported = await timed(() =>
+        step(stage, `importing ${entries.length} entries`, () =>
+          vault.createMany(entries, { onProgress: (done, total) => stage.progress(`  ${done} of ${total}`) }),
+        ),
+      );
+      const [first] = entries;
+      await step(stage, `searching for “${first?.name ?? ''}” among the names, decrypted here`, async () => {
+        const found = await vault.search(first?.name ?? '');
+        for (const { name } of found.slice(0, 3)) stage.say(`    ${name}`);
+      });
+      await step(stage, 'editing it', () =>
+        vault.update(imported.value[0]!, { notes: 'edited by the demonstration' }),
+      );
+      const changed = await timed(() =>
+        step(stage, 'changing the password: a new vault key, every entry encrypted anew, one commit', () =>
+          vault.changePassword({
+            currentPassword: password,
+            newPassword,
+            onProgress: ({ stage: part, done, total }) => stage.progress(`  ${part}: ${done} of ${total}`),
+          }),
+        ),
+      );
+      vault.close();
+      vault = await step(stage, 'logging in with the new password', () =>
+        open(transport, username, newPassword),
+      );
+      await step(stage, 'reading everything', () => verify(vault, entries));
+      const seen = await whatTheServerSees(config, entries, username, stage);
+      return { entries: entries.length, importMs: imported.ms, passwordChangeMs: changed.ms, ...seen };
+    } finally {
+      await step(stage, 'deleting the account', () => vault.deleteAccount({ password: newPassword })).catch(
+        () => vault.deleteAccount({ password }),
+      );
+      vault.close();
+    }
+  } finally {
+    transport.close();
+  }
+}
+
+const open = (transport: GrpcTransport, username: string, password: string): Promise<Vault> =>
+  logIn(transport, { username, password, maximumRequests: -1 });
+
+async function step<T>(stage: Stage, name: string, work: () => Promise<T>): Promise<T> {
+  stage.say(`• ${name}`);
+  const { value, ms } = await timed(work);
+  stage.say(`  ${Math.round(ms)} ms`);
+  return value;
+}
+
+async function timed<T>(work: () => Promise<T>): Promise<{ value: T; ms: number }> {
+  const start = performance.now();
+  const value = await work();
+  return { value, ms: performance.now() - start };
+}
+
+/** Throws unless the vault holds just what was imported, the first entry edited. */
+async function verify(vault: Vault, expected: readonly NewEntry[]): Promise<void> {
+  await vault.sync();
+  const found: string[] = [];
+  for await (const { name, password } of vault.localEntries()) found.push(JSON.stringify([name, password]));
+  const wanted = expected.map(({ name, password }) => JSON.stringify([name, password]));
+  if (found.sort().join() !== wanted.sort().join())
+    throw new Error('the vault does not hold what was imported');
+}
+
+/** Looks into the tables as who stole them would, for every name, address, account and password of the export. */
+async function whatTheServerSees(
+  config: Pick<Config, 'dataDir' | 'databaseUrl' | 'pgbouncer'>,
+  entries: readonly NewEntry[],
+  username: string,
+  stage: Stage,
+): Promise<Pick<DemoReport, 'tableBytes' | 'searchedTexts' | 'foundTexts'>> {
+  const embedded = config.databaseUrl === undefined ? embeddedConnection(config.dataDir) : undefined;
+  const connection = embedded?.connection ?? { connectionString: config.databaseUrl! };
+  const database = await openDatabase({ connection, poolSize: 1, pgbouncer: config.pgbouncer });
+  try {
+    stage.say('• what the server’s own tables hold');
+    const dump = await dumpTables(database, stage);
+    const secrets = entries.flatMap(({ name, website, username: account, password, notes }) =>
+      [name, website, account, password, notes].filter((text) => text !== undefined && text.length >= 4),
+    ) as string[];
+    const texts = new Set([...secrets, username]);
+    const hashes = [usernameHash(username), sha256(frame(username))];
+    const found = [
+      ...[...texts].filter((text) => dump.includes(Buffer.from(text))),
+      ...hashes.filter((hash) => dump.includes(Buffer.from(hash))),
+    ].length;
+    const searched = texts.size + hashes.length;
+    stage.say(`  ${dump.length} bytes searched for ${searched} clear texts of this export: ${found} found`);
+    return { tableBytes: dump.length, searchedTexts: searched, foundTexts: found };
+  } finally {
+    await database.close();
+    embedded?.close();
+  }
+}
+
+/** Every column of every row as bytes; a line about each table. */
+async function dumpTables(database: Database, stage: Stage): Promise<Buffer> {
+  const columns: Buffer[] = [];
+  for (const table of [
+    'users',
+    'login_sessions',
+    'auth_ephemerals',
+    'secure_data',
+    'invites',
+    'server_keys',
+  ]) {
+    const { rows } = await database.reads.execute(`select * from ${table}`, []);
+    const values = rows.flatMap((row) => Object.values(row));
+    const bytes = values.map((value) => (Buffer.isBuffer(value) ? value : Buffer.from(String(value))));
+    const size = bytes.reduce((sum, { length }) => sum + length, 0);
+    stage.say(
+      `    ${table.padEnd(16)} ${String(rows.length).padStart(6)} rows ${String(size).padStart(9)} bytes`,
+    );
+    const example = values.find((value) => Buffer.isBuffer(value)) as Buffer | undefined;
+    if (example !== undefined) stage.say(`      such as ${example.subarray(0, 24).toString('hex')}…`);
+    columns.push(...bytes);
+  }
+  return Buffer.concat(columns);
+}
+
+if (import.meta.main) {
+  const isTerminal = process.stdout.isTTY;
+  const stage: Stage = {
+    say: (line) => void process.stdout.write(`${isTerminal ? '\r\x1b[2K' : ''}${line}\n`),
+    progress: (line) => void (isTerminal && process.stdout.write(`\r\x1b[2K${line}`)),
+  };
+  runDemo(process.argv[2] ?? SAMPLE, loadConfig(process.env), stage).then(
+    ({ entries, importMs, passwordChangeMs, foundTexts }) => {
+      stage.say(
+        `${entries} entries: imported in ${Math.round(importMs)} ms, password changed in ${Math.round(passwordChangeMs)} ms`,
+      );
+      if (foundTexts > 0) process.exitCode = 1;
+    },
+    (error: Error) => {
+      process.stderr.write(`the demonstration ended early: ${error.message}\n`);
+      process.stderr.write('It needs the running server: start it in another terminal with npm start.\n');
+      process.exitCode = 1;
+    },
+  );
+}

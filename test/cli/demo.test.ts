@@ -1,0 +1,51 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect } from 'chai';
+import { runDemo, SAMPLE, type Stage } from '../../src/cli/demo.ts';
+import { startTestServer, type TestServer } from '../support/test_server.ts';
+
+describe('the demonstration', () => {
+  let server: TestServer;
+  const said: string[] = [];
+  const stage: Stage = { say: (line) => void said.push(line), progress: () => {} };
+
+  before(async () => {
+    server = await startTestServer();
+  });
+
+  after(() => server.stop());
+
+  const config = () => ({ ...server.config, grpcPort: server.running.grpcAddress.port });
+
+  it('imports the sample, changes the password, reads all and finds no clear text in the tables', async () => {
+    const report = await runDemo(SAMPLE, config(), stage);
+    expect(report.entries).to.equal(200);
+    expect(report.searchedTexts).to.be.greaterThan(500);
+    expect(report.foundTexts).to.equal(0);
+    expect(report.tableBytes).to.be.greaterThan(60_000);
+    expect(said.join('\n')).to.include('secure_data').and.to.include('0 found');
+  }).timeout(60_000);
+
+  it('leaves no account behind', async () => {
+    expect(await server.database.query('select id from users')).to.deep.equal([]);
+  });
+
+  it('would find a clear text if there were one', async () => {
+    const directory = await mkdtemp(join(tmpdir(), 'pm-demo-'));
+    try {
+      const file = join(directory, 'export.csv');
+      await writeFile(
+        file,
+        'name,url,username,password\nplanted,https://a.example,someone,plain text in a table\n',
+      );
+      await server.database.query(
+        "insert into invites (code_hash, used_by, used_at) values (decode(md5('x') || md5('y'), 'hex'), $1, now())",
+        [Buffer.from('plain text in a table'.padEnd(32))],
+      );
+      expect((await runDemo(file, config(), stage)).foundTexts).to.equal(1);
+    } finally {
+      await rm(directory, { recursive: true, force: true });
+    }
+  }).timeout(60_000);
+});
