@@ -3,7 +3,9 @@ import { equalBytes } from '../../protocol/bytes.ts';
 import {
   clientProof,
   computeU,
+  GROUP,
   isAcceptableA,
+  isAcceptableU,
   type Modexp,
   padGroupElement,
   serverProof,
@@ -51,17 +53,21 @@ export function startHandshake(
 }
 
 /** What stands in for a refused A, so that refusing it costs the same. */
-const ACCEPTABLE = padGroupElement(5n);
+const ACCEPTABLE_A = padGroupElement(GROUP.g);
 
 /** Checks M1 in constant time. A refused A and u = 0 (RFC 5054 §2.5.4) fail after the same arithmetic as a wrong proof. */
 export function verifyClientProof(check: ProofCheck, power: Modexp): ProofResult {
   const acceptable = isAcceptableA(check.publicA);
-  const publicA = acceptable ? check.publicA : ACCEPTABLE;
+  const publicA = acceptable ? check.publicA : ACCEPTABLE_A;
   const u = computeU(publicA, check.publicB);
-  const zero = u.every((byte) => byte === 0);
-  const key = sessionKey(serverSharedS(publicA, check.verifier, u, check.privateB, power));
-  const expected = clientProof(check.context, check.srpSalt, publicA, check.publicB, key);
+  const S = serverSharedS(publicA, check.verifier, u, check.privateB, power);
+  const K = sessionKey(S);
+  S.fill(0);
+  const expected = clientProof(check.context, check.srpSalt, publicA, check.publicB, K);
   const right = equalBytes(expected, check.clientProof);
-  if (!right || !acceptable || zero) return { ok: false };
-  return { ok: true, sessionKey: key, serverProof: serverProof(publicA, check.clientProof, key) };
+  if (!right || !acceptable || !isAcceptableU(u)) {
+    K.fill(0);
+    return { ok: false };
+  }
+  return { ok: true, sessionKey: K, serverProof: serverProof(publicA, check.clientProof, K) };
 }

@@ -20,6 +20,17 @@ export class SrpWorkerLostError extends Error {
   }
 }
 
+/** What a pool is made with. */
+export interface SrpPoolOptions {
+  /** How many threads. */
+  readonly workers: number;
+  /** How many jobs may wait beside those that run. */
+  readonly queueLimit: number;
+  readonly log: Logger;
+  /** Starts a thread that speaks as srp_worker.ts does. */
+  readonly createWorker?: () => Worker;
+}
+
 interface Pending {
   readonly job: Job;
   readonly resolve: (output: never) => void;
@@ -36,19 +47,24 @@ interface Thread {
 const FIRST_DELAY_MS = 100;
 const LONGEST_DELAY_MS = 10_000;
 
+/** A thread that sees neither the environment, which may hold a database's password, nor the flags of the process. */
+export const createSrpWorker = (): Worker =>
+  new Worker(new URL('./srp_worker.ts', import.meta.url), { name: 'srp', env: {}, execArgv: [] });
+
 export class SrpPool {
   readonly #queueLimit: number;
   readonly #log: Logger;
+  readonly #createWorker: () => Worker;
   readonly #threads = new Set<Thread>();
   readonly #queue: Pending[] = [];
   readonly #restarts = new Set<NodeJS.Timeout>();
   #delayMs = FIRST_DELAY_MS;
   #stopped = false;
 
-  /** `workers`: how many threads; `queueLimit`: how many jobs may wait beside those that run. */
-  constructor({ workers, queueLimit, log }: { workers: number; queueLimit: number; log: Logger }) {
+  constructor({ workers, queueLimit, log, createWorker = createSrpWorker }: SrpPoolOptions) {
     this.#queueLimit = queueLimit;
     this.#log = log;
+    this.#createWorker = createWorker;
     for (let count = 0; count < workers; count += 1) this.#startThread();
   }
 
@@ -62,21 +78,14 @@ export class SrpPool {
     return this.#run({ kind: 'verify', input });
   }
 
-  /** How many jobs wait. */
-  get queued(): number {
-    return this.#queue.length;
-  }
-
   /** Ends the threads; jobs that wait or run are rejected. */
   async stop(): Promise<void> {
     this.#stopped = true;
     for (const timer of this.#restarts) clearTimeout(timer);
-    for (const { reject } of this.#queue.splice(0)) reject(new SrpWorkerLostError());
-    await this.killThreads();
-  }
-
-  /** Ends every thread as if it had crashed; each is replaced. For tests of just that. */
-  async killThreads(): Promise<void> {
+    for (const { job, reject } of this.#queue.splice(0)) {
+      job.input.privateB.fill(0);
+      reject(new SrpWorkerLostError());
+    }
     await Promise.all([...this.#threads].map(({ worker }) => worker.terminate()));
   }
 
@@ -84,7 +93,8 @@ export class SrpPool {
     if (this.#stopped) return Promise.reject(new SrpWorkerLostError());
     if (this.#queue.length >= this.#queueLimit) return Promise.reject(new SrpQueueFullError());
     return new Promise<T>((resolve, reject) => {
-      this.#queue.push({ job, resolve: resolve as (output: never) => void, reject });
+      const copy = { kind: job.kind, input: copyParts(job.input) } as unknown as Job;
+      this.#queue.push({ job: copy, resolve: resolve as (output: never) => void, reject });
       this.#dispatch();
     });
   }
@@ -93,31 +103,42 @@ export class SrpPool {
     for (const thread of this.#threads) {
       if (this.#queue.length === 0) return;
       if (!thread.ready || thread.pending !== undefined) continue;
-      thread.pending = this.#queue.shift();
-      thread.worker.postMessage(thread.pending!.job);
+      const pending = this.#queue.shift()!;
+      thread.pending = pending;
+      const parts: Uint8Array[] = Object.values(pending.job.input);
+      // Moved, not copied: no b stays behind here.
+      thread.worker.postMessage(
+        pending.job,
+        parts.map(({ buffer }) => buffer as ArrayBuffer),
+      );
     }
   }
 
   #startThread(): void {
-    const thread: Thread = {
-      worker: new Worker(new URL('./srp_worker.ts', import.meta.url)),
-      ready: false,
-      pending: undefined,
-    };
+    let worker: Worker;
+    try {
+      worker = this.#createWorker();
+    } catch (error) {
+      this.#replaceLater({ err: error });
+      return;
+    }
+    const thread: Thread = { worker, ready: false, pending: undefined };
     this.#threads.add(thread);
-    thread.worker.unref();
-    thread.worker.on('message', (answer: Answer) => this.#onAnswer(thread, answer));
+    worker.unref();
+    worker.on('message', (answer: Answer) => this.#onAnswer(thread, answer));
+    worker.on('messageerror', () => void worker.terminate());
     // Both are told of a death, in either order; the first settles the job.
-    thread.worker.on('error', (error) => this.#onDeath(thread, error));
-    thread.worker.on('exit', () => this.#onDeath(thread, undefined));
+    worker.on('error', (error) => this.#onDeath(thread, { err: error }));
+    worker.on('exit', (exitCode) => this.#onDeath(thread, { exitCode }));
   }
 
   #onAnswer(thread: Thread, answer: Answer): void {
     if (answer.kind === 'ready') {
       thread.ready = true;
       this.#delayMs = FIRST_DELAY_MS;
-      if (answer.arithmetic === 'bigint')
+      if (answer.arithmetic === 'bigint') {
         this.#log.warn('log-ins use the slow arithmetic: OpenSSL failed its check');
+      }
     } else {
       const pending = thread.pending;
       thread.pending = undefined;
@@ -127,11 +148,14 @@ export class SrpPool {
     this.#dispatch();
   }
 
-  #onDeath(thread: Thread, error: unknown): void {
+  #onDeath(thread: Thread, why: object): void {
     if (!this.#threads.delete(thread)) return;
     thread.pending?.reject(new SrpWorkerLostError());
-    if (this.#stopped) return;
-    this.#log.error({ err: error }, 'a log-in thread died and is replaced');
+    if (!this.#stopped) this.#replaceLater(why);
+  }
+
+  #replaceLater(why: object): void {
+    this.#log.error(why, 'a log-in thread died and is replaced');
     const timer = setTimeout(() => {
       this.#restarts.delete(timer);
       this.#startThread();
@@ -139,4 +163,10 @@ export class SrpPool {
     this.#restarts.add(timer);
     this.#delayMs = Math.min(2 * this.#delayMs, LONGEST_DELAY_MS);
   }
+}
+
+/** Copies that can be moved. A Buffer may be a window on memory that it shares with other secrets: they stay here. */
+function copyParts(input: Job['input']): Record<string, Uint8Array> {
+  const parts: [string, Uint8Array][] = Object.entries(input);
+  return Object.fromEntries(parts.map(([name, part]) => [name, Uint8Array.from(part)]));
 }

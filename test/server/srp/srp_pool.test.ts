@@ -1,14 +1,34 @@
+import { randomFillSync } from 'node:crypto';
 import { readFileSync } from 'node:fs';
+import { Worker } from 'node:worker_threads';
 import { expect } from 'chai';
 import { bytesToHex, hexToBytes } from '../../../src/protocol/bytes.ts';
 import { createLogger } from '../../../src/server/log.ts';
-import { SrpPool, SrpQueueFullError, SrpWorkerLostError } from '../../../src/server/srp/srp_pool.ts';
+import {
+  createSrpWorker,
+  SrpPool,
+  SrpQueueFullError,
+  SrpWorkerLostError,
+} from '../../../src/server/srp/srp_pool.ts';
+import { collectingLog } from '../../support/collecting_log.ts';
 
-const { logins } = JSON.parse(
+const { logins, password_changes } = JSON.parse(
   readFileSync(new URL('../../vectors/protocol-v1.json', import.meta.url), 'utf8'),
 );
+type Hex = Record<string, string>;
 const log = createLogger('silent');
-const start = () => ({ verifier: hexToBytes(logins[0].v), privateB: hexToBytes(logins[0].b) });
+const start = (login: Hex = logins[0]) => ({
+  verifier: hexToBytes(login.v!),
+  privateB: hexToBytes(login.b!),
+});
+const check = (login: Hex = logins[0]) => ({
+  ...start(login),
+  publicA: hexToBytes(login.A!),
+  publicB: hexToBytes(login.B!),
+  srpSalt: hexToBytes(login.srp_salt!),
+  context: hexToBytes(login.context!),
+  clientProof: hexToBytes(login.M1!),
+});
 
 const errorOf = (promise: Promise<unknown>) =>
   promise.then(
@@ -16,21 +36,24 @@ const errorOf = (promise: Promise<unknown>) =>
     (error: unknown) => error,
   );
 
+/** Threads that say they are ready and then do `onJob`; the next ones are real. */
+const failingOnce = (onJob: string, times = 1) => {
+  let made = 0;
+  return () => {
+    made += 1;
+    if (made > times) return createSrpWorker();
+    return new Worker(
+      `const { parentPort } = require('node:worker_threads');
+       parentPort.postMessage({ kind: 'ready', arithmetic: 'openssl' });
+       parentPort.on('message', () => { ${onJob} });`,
+      { eval: true },
+    );
+  };
+};
+
 describe('the pool of log-in threads', () => {
   let pool: SrpPool;
   afterEach(() => pool.stop());
-
-  it('answers many jobs, each its own', async () => {
-    pool = new SrpPool({ workers: 2, queueLimit: 100, log });
-    const answers = await Promise.all(
-      logins.map((login: Record<string, string>) =>
-        pool.startHandshake({ verifier: hexToBytes(login.v!), privateB: hexToBytes(login.b!) }),
-      ),
-    );
-    expect(answers.map(({ publicB }) => bytesToHex(publicB))).to.deep.equal(
-      logins.map(({ B }: { B: string }) => B),
-    );
-  });
 
   it('refuses a job at once when its queue is full, and takes jobs again when it is not', async () => {
     pool = new SrpPool({ workers: 1, queueLimit: 3, log });
@@ -43,14 +66,63 @@ describe('the pool of log-in threads', () => {
     await pool.startHandshake(start());
   });
 
-  it('rejects the job of a thread that dies, and replaces the thread', async () => {
-    pool = new SrpPool({ workers: 1, queueLimit: 10, log });
+  for (const [death, onJob] of [
+    ['exits', 'process.exit(3)'],
+    ['throws', `throw new Error('broken')`],
+  ] as const) {
+    it(`rejects the job of a thread that ${death}, keeps those that wait, and replaces the thread`, async () => {
+      const { log: collecting, lines } = collectingLog();
+      pool = new SrpPool({
+        workers: 1,
+        queueLimit: 10,
+        log: collecting,
+        createWorker: failingOnce(onJob),
+      });
+      const lost = errorOf(pool.startHandshake(start()));
+      const waiting = pool.startHandshake(start());
+      expect(await lost).to.be.instanceOf(SrpWorkerLostError);
+      expect(bytesToHex((await waiting).publicB)).to.equal(logins[0].B);
+      expect(lines.filter((line) => line.includes('died'))).to.have.length(1);
+    });
+  }
+
+  it('tries again when a thread cannot be started', async () => {
+    let tries = 0;
+    const createWorker = () => {
+      tries += 1;
+      if (tries < 3) throw new Error('no threads left');
+      return createSrpWorker();
+    };
+    pool = new SrpPool({ workers: 1, queueLimit: 10, log, createWorker });
+    expect(bytesToHex((await pool.startHandshake(start())).publicB)).to.equal(logins[0].B);
+    expect(tries).to.equal(3);
+  });
+
+  it('rejects a job that the arithmetic refuses, and goes on with the thread', async () => {
+    let made = 0;
+    const createWorker = () => {
+      made += 1;
+      return createSrpWorker();
+    };
+    pool = new SrpPool({ workers: 1, queueLimit: 10, log, createWorker });
+    const short = { ...start(), privateB: new Uint8Array(39) };
+    expect(await errorOf(pool.startHandshake(short))).to.be.instanceOf(Error);
     await pool.startHandshake(start());
-    const lost = errorOf(pool.startHandshake(start()));
-    await pool.killThreads();
-    expect(await lost).to.be.instanceOf(SrpWorkerLostError);
-    const { publicB } = await pool.startHandshake(start());
-    expect(bytesToHex(publicB)).to.equal(logins[0].B);
+    expect(made).to.equal(1);
+  });
+
+  it('warns when a thread falls back to the slow arithmetic', async () => {
+    const { log: collecting, lines } = collectingLog();
+    const createWorker = () =>
+      new Worker(
+        `const { parentPort } = require('node:worker_threads');
+         parentPort.postMessage({ kind: 'ready', arithmetic: 'bigint' });
+         parentPort.on('message', () => parentPort.postMessage({ kind: 'failed', message: 'x' }));`,
+        { eval: true },
+      );
+    pool = new SrpPool({ workers: 1, queueLimit: 10, log: collecting, createWorker });
+    await errorOf(pool.startHandshake(start()));
+    expect(lines.filter((line) => line.includes('slow arithmetic'))).to.have.length(1);
   });
 
   it('rejects what waits and what comes once it is stopped', async () => {
@@ -59,5 +131,44 @@ describe('the pool of log-in threads', () => {
     await pool.stop();
     for (const error of await Promise.all(waiting)) expect(error).to.be.instanceOf(SrpWorkerLostError);
     expect(await errorOf(pool.startHandshake(start()))).to.be.instanceOf(SrpWorkerLostError);
+  });
+
+  it('gives a thread the bytes of a job and nothing that lies beside them', async () => {
+    const seen = new Worker(
+      `const { parentPort } = require('node:worker_threads');
+       parentPort.postMessage({ kind: 'ready', arithmetic: 'openssl' });
+       parentPort.on('message', ({ input }) => parentPort.postMessage({
+         kind: 'done', output: Object.values(input).map(({ buffer }) => buffer.byteLength) }));`,
+      { eval: true },
+    );
+    pool = new SrpPool({ workers: 1, queueLimit: 10, log, createWorker: () => seen });
+    const neighbours = Buffer.alloc(4096, 1);
+    const input = { verifier: neighbours.subarray(0, 512), privateB: neighbours.subarray(512, 552) };
+    expect(await pool.startHandshake(input)).to.deep.equal([512, 40]);
+    expect(
+      neighbours.every((byte) => byte === 1),
+      'the caller’s own bytes stay',
+    ).to.equal(true);
+  });
+
+  it('answers many jobs, each its own', async () => {
+    pool = new SrpPool({ workers: 2, queueLimit: 100, log });
+    const handshakes = [
+      ...logins,
+      ...password_changes.map(({ current, authenticate }: Record<string, Hex>) => ({
+        ...current,
+        ...authenticate,
+      })),
+    ];
+    const starts = await Promise.all(handshakes.map((login) => pool.startHandshake(start(login))));
+    expect(starts.map(({ publicB }) => bytesToHex(publicB))).to.deep.equal(handshakes.map(({ B }) => B));
+    const proofs = await Promise.all(handshakes.map((login) => pool.verifyClientProof(check(login))));
+    for (const [index, proof] of proofs.entries()) {
+      if (!proof.ok) throw new Error('the proof was refused');
+      expect(bytesToHex(proof.sessionKey)).to.equal(handshakes[index].K);
+      expect(bytesToHex(proof.serverProof)).to.equal(handshakes[index].M2);
+    }
+    const wrong = { ...check(), clientProof: randomFillSync(new Uint8Array(32)) };
+    expect(await pool.verifyClientProof(wrong)).to.deep.equal({ ok: false });
   });
 });

@@ -1,27 +1,53 @@
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
-import { Worker } from 'node:worker_threads';
+import { readdirSync, readFileSync } from 'node:fs';
+import { getPriority } from 'node:os';
+import type { Worker } from 'node:worker_threads';
 import { expect } from 'chai';
 import { bytesToHex, hexToBytes } from '../../../src/protocol/bytes.ts';
+import { createSrpWorker } from '../../../src/server/srp/srp_pool.ts';
 
 const { logins } = JSON.parse(
   readFileSync(new URL('../../vectors/protocol-v1.json', import.meta.url), 'utf8'),
 );
 
 describe('a log-in thread', () => {
-  it('says that it is ready with OpenSSL’s arithmetic, answers a job and reports one that fails', async () => {
-    const worker = new Worker(new URL('../../../src/server/srp/srp_worker.ts', import.meta.url));
-    try {
-      expect((await once(worker, 'message'))[0]).to.deep.equal({ kind: 'ready', arithmetic: 'openssl' });
-      const input = { verifier: hexToBytes(logins[0].v), privateB: hexToBytes(logins[0].b) };
-      worker.postMessage({ kind: 'start', input });
-      const [done] = await once(worker, 'message');
-      expect(done.kind).to.equal('done');
-      expect(bytesToHex(done.output.publicB)).to.equal(logins[0].B);
-      worker.postMessage({ kind: 'start', input: { privateB: new Uint8Array(40) } });
-      expect((await once(worker, 'message'))[0].kind).to.equal('failed');
-    } finally {
-      await worker.terminate();
-    }
+  let worker: Worker;
+  const priority = getPriority(process.pid);
+  let ready: unknown;
+
+  before(async () => {
+    worker = createSrpWorker();
+    [ready] = await once(worker, 'message');
+  });
+
+  after(() => worker.terminate());
+
+  const answerTo = async (job: unknown) => {
+    worker.postMessage(job);
+    const [answer] = await once(worker, 'message');
+    return answer;
+  };
+
+  it('reports a job that fails', async () => {
+    const input = { verifier: new Uint8Array(512), privateB: new Uint8Array(39) };
+    expect((await answerTo({ kind: 'start', input })).kind).to.equal('failed');
+  });
+
+  it('says that it is ready with OpenSSL’s arithmetic', () => {
+    expect(ready).to.deep.equal({ kind: 'ready', arithmetic: 'openssl' });
+  });
+
+  it('lowers its own priority and no other', function () {
+    if (process.platform !== 'linux' || priority >= 10) this.skip();
+    const priorities = readdirSync('/proc/self/task').map((thread) => getPriority(Number(thread)));
+    expect(priorities.filter((each) => each !== priority)).to.deep.equal([10]);
+    expect(getPriority(process.pid)).to.equal(priority);
+  });
+
+  it('answers a job', async () => {
+    const input = { verifier: hexToBytes(logins[0].v), privateB: hexToBytes(logins[0].b) };
+    const { kind, output } = await answerTo({ kind: 'start', input });
+    expect(kind).to.equal('done');
+    expect(bytesToHex(output.publicB)).to.equal(logins[0].B);
   });
 });

@@ -1,0 +1,48 @@
+import { expect } from 'chai';
+import fc from 'fast-check';
+import { GROUP, type Modexp, modexp } from '../../../src/protocol/srp.ts';
+import { withGeneratorTable } from '../../../src/server/srp/generator_table.ts';
+import { createOpensslModexp } from '../../../src/server/srp/openssl_modexp.ts';
+
+describe('the table of powers of g', () => {
+  const asked: [bigint, bigint][] = [];
+  const openssl = createOpensslModexp();
+  const behind: Modexp = (base, exponent) => {
+    asked.push([base, exponent]);
+    return openssl(base, exponent);
+  };
+  const power = withGeneratorTable(behind);
+
+  beforeEach(() => {
+    asked.length = 0;
+  });
+
+  it('agrees with BigInt for exponents of up to 320 bits, without asking for a power', () => {
+    fc.assert(
+      fc.property(fc.bigInt({ min: 0n, max: (1n << 320n) - 1n }), (exponent) => {
+        expect(power(GROUP.g, exponent) === modexp(GROUP.g, exponent)).to.equal(true);
+      }),
+      { numRuns: 40, examples: [[0n], [1n], [63n], [64n], [(1n << 320n) - 1n], [1n << 319n]] },
+    );
+    expect(asked).to.deep.equal([]);
+  });
+
+  it('serves every digit of every place', () => {
+    for (let place = 0n; place < 54n; place += 1n) {
+      for (const digit of [1n, 31n, 63n]) {
+        const exponent = digit << (6n * place);
+        expect(power(GROUP.g, exponent) === modexp(GROUP.g, exponent), `${digit} at ${place}`).to.equal(true);
+      }
+    }
+  });
+
+  it('leaves longer exponents and other bases to the modexp behind it', () => {
+    const longer = (1n << 324n) + 5n;
+    expect(power(GROUP.g, longer) === modexp(GROUP.g, longer)).to.equal(true);
+    expect(power(6n, 5n)).to.equal(7776n);
+    expect(asked).to.deep.equal([
+      [GROUP.g, longer],
+      [6n, 5n],
+    ]);
+  });
+});
