@@ -48,8 +48,12 @@ export interface DoorLimits {
   readonly maxUnaryDeadlineMs: number;
   /** The longest deadline a stream may ask for; more counts as this. */
   readonly maxStreamDeadlineMs: number;
-  /** A connection without a request in flight is closed after this. */
+  /** An HTTP/2 connection without a request in flight is closed after this. */
   readonly maxIdleMs: number;
+  /** How often the gRPC door asks whether a peer is still there. */
+  readonly keepaliveMs: number;
+  /** How long the peer may take to answer that. */
+  readonly keepaliveTimeoutMs: number;
 }
 
 /** The defaults, per door. */
@@ -63,6 +67,8 @@ export const DEFAULT_DOOR_LIMITS: DoorLimits = {
   maxUnaryDeadlineMs: 60_000,
   maxStreamDeadlineMs: 24 * 60 * 60 * 1000,
   maxIdleMs: 10 * 60 * 1000,
+  keepaliveMs: 60_000,
+  keepaliveTimeoutMs: 20_000,
 };
 
 /** A peer's address as rate limits and logs name it: an IPv4 address inside IPv6 (RFC 4291 §2.5.5.2) as plain IPv4. */

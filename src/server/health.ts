@@ -1,6 +1,6 @@
 /** grpc.health.v1 for both doors: a status for the whole server (the empty name) and for each service it offers. */
 import { create, type DescMethod, type Message } from '@bufbuild/protobuf';
-import { fieldNotFound, temporaryOutage } from './errors.ts';
+import { fieldNotFound, temporaryOutage, tooManyRequests } from './errors.ts';
 import {
   type HealthCheckRequest,
   type HealthCheckResponse,
@@ -10,9 +10,14 @@ import {
 } from './health_contract.ts';
 import type { CallContext, Readiness, Rpc } from './rpc.ts';
 
+/** Anybody may watch, and a watch keeps a connection at work; more than this at a time on one door are refused. */
+const MAX_WATCHES = 1000;
+
 /** Check and Watch over the services of `rpcs`. All share one status: they live and die with the database. */
 export function healthRpcs(rpcs: readonly Rpc[], readiness: Readiness): Rpc[] {
   const names = new Set(['', HealthService.typeName, ...rpcs.map(({ method }) => method.parent.typeName)]);
+
+  let watches = 0;
 
   function statusOf(service: string): ServingStatus {
     if (!names.has(service)) return ServingStatus.SERVICE_UNKNOWN;
@@ -39,6 +44,8 @@ export function healthRpcs(rpcs: readonly Rpc[], readiness: Readiness): Rpc[] {
 
   /** The status now and at every change; ends only with the signal. */
   async function* watch(service: string, { signal }: CallContext): AsyncGenerator<HealthCheckResponse> {
+    if (watches >= MAX_WATCHES) throw tooManyRequests().inClear();
+    watches += 1;
     let wake = () => {};
     const ended = () => wake();
     const forget = readiness.onChange(() => wake());
@@ -57,6 +64,7 @@ export function healthRpcs(rpcs: readonly Rpc[], readiness: Readiness): Rpc[] {
       }
       throw temporaryOutage().inClear();
     } finally {
+      watches -= 1;
       forget();
       signal.removeEventListener('abort', ended);
     }

@@ -423,6 +423,28 @@ describe('the gRPC door', () => {
       expect(greeting.socket.destroyed).to.equal(false);
     });
 
+    it('connections: those that do not answer whether they are there are closed', async () => {
+      await open({ keepaliveMs: 100, keepaliveTimeoutMs: 100 });
+      const client = grpcClient();
+      await register(client);
+      const gone = await RawPeer.connect(door.address.port);
+      peers.push(gone);
+      gone.write(HTTP2_PREFACE);
+      await gone.closed;
+      const watch = watchEntries(client, 1n);
+      await new Promise((resolve) => setTimeout(resolve, 400));
+      // A client that answers is not disturbed.
+      expect(await Promise.race([watch.ended, 'open'])).to.equal('open');
+    });
+
+    it('connections: idle ones are closed, those at work are not', async () => {
+      await open({ maxIdleMs: 200 });
+      const idle = await http2Client();
+      const stream = await heldOpen();
+      await eventually(() => idle.closed);
+      expect(stream.closed).to.equal(false);
+    });
+
     it('what is kept of calls: channelz knows of no server', async () => {
       await open();
       await register(grpcClient());

@@ -77,6 +77,25 @@ describe('healthRpcs', () => {
       expect(await checked(service), service).to.equal(ServingStatus.NOT_SERVING);
   });
 
+  it('refuses a thousand-and-first watch with RESOURCE_EXHAUSTED, until one ends', async () => {
+    const first = watched('');
+    const { signal } = new AbortController();
+    const others = Array.from({ length: 999 }, () => watch.call(request(''), { ...context(), signal }));
+    const reading = others.map((messages) => messages[Symbol.asyncIterator]());
+    await Promise.all(reading.map((iterator) => iterator.next()));
+    await eventually(() => first.seen.length === 1);
+    const refused = (await watched('').end) as RpcError;
+    expect(refused.status).to.equal(Code.ResourceExhausted);
+    aborter.abort();
+    await first.end;
+    aborter = new AbortController();
+    const again = watched('');
+    await eventually(() => again.seen.length === 1);
+    aborter.abort();
+    await again.end;
+    await Promise.all(reading.map((iterator) => iterator.return!()));
+  });
+
   it('tells a watcher the status at once and every change of it', async () => {
     const { seen, end } = watched('passmanager.data.v1.DataService');
     await eventually(() => seen.length === 1);

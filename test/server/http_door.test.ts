@@ -260,13 +260,19 @@ describe('the HTTP door', () => {
       session.destroy();
     });
 
+    it('how long an HTTP/2 connection may be idle', async () => {
+      await open({ tls: true, limits: { maxIdleMs: 200 } });
+      const session = connectHttp2(base, { ca });
+      await once(session, 'close');
+    });
+
     for (const tls of [false, true]) {
       it(`connections${tls ? ' under TLS' : ''}: silent ones keep nobody out`, async function () {
         this.timeout(15_000);
         await open({ tls, limits: { maxConnections: 50 } });
         const slow = createClient(SessionService, connectTransport()).startSession({});
         await eventually(() => fakes.contexts.length === 1);
-        for (let batch = 0; batch < 15; batch += 1) {
+        for (let batch = 0; batch < 3; batch += 1) {
           await Promise.all(Array.from({ length: 100 }, rawPeer));
         }
         expect(await register(connectTransport())).to.equal(32);
