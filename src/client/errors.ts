@@ -1,7 +1,6 @@
 /** Everything the client library throws: one base class, a code that programs decide by, and what belongs to it. */
 
-import type { VaultEntry } from './entry.ts';
-import type { EntryProblem } from './entry_problem.ts';
+import type { EntryProblem, VaultEntry } from './entry.ts';
 
 /** What went wrong, as a word. */
 export type VaultErrorCode =

@@ -19,12 +19,13 @@ export type {
   CustomField,
   EntryChanges,
   EntryFields,
+  EntryProblem,
+  EntryProblemReason,
   EntrySummary,
   Kind,
   NewEntry,
   VaultEntry,
 } from './entry.ts';
-export type { EntryProblem, EntryProblemReason } from './entry_problem.ts';
 export * from './errors.ts';
 export type {
   PasswordChangeOptions,

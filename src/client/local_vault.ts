@@ -7,8 +7,14 @@ import { type Timestamp, timestampMs } from '@bufbuild/protobuf/wkt';
 import type { EntryName } from '../../gen/passmanager/common/v1/vault_pb.ts';
 import type { RandomBytes } from '../protocol/bytes.ts';
 import type { SealKey } from '../protocol/seal.ts';
-import { type EntryMessages, kindOf, toEntry, type VaultEntry } from './entry.ts';
-import type { EntryProblem, EntryProblemReason } from './entry_problem.ts';
+import {
+  type EntryMessages,
+  type EntryProblem,
+  type EntryProblemReason,
+  kindOf,
+  toEntry,
+  type VaultEntry,
+} from './entry.ts';
 import { openEntry, openName, type SealedEntry, sealEntry } from './entry_seal.ts';
 import { ClosedError, VaultRolledBackError } from './errors.ts';
 import { NameIndex } from './name_index.ts';

@@ -6,8 +6,7 @@ import { SessionKind } from '../../gen/passmanager/session/v1/session_pb.ts';
 import { equalBytes } from '../protocol/bytes.ts';
 import { importSealKey } from '../protocol/seal.ts';
 import { hashUsername } from './credentials.ts';
-import type { EntryChanges, EntrySummary, NewEntry, VaultEntry } from './entry.ts';
-import type { EntryProblem } from './entry_problem.ts';
+import type { EntryChanges, EntryProblem, EntrySummary, NewEntry, VaultEntry } from './entry.ts';
 import {
   PasswordChangedError,
   ReadOnlyVaultError,

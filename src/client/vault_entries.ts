@@ -5,6 +5,7 @@ import {
   changeMessages,
   type EntryChanges,
   type EntryMessages,
+  type EntryProblem,
   type EntrySummary,
   kindOf,
   type NewEntry,
@@ -12,7 +13,6 @@ import {
   toEntry,
   type VaultEntry,
 } from './entry.ts';
-import type { EntryProblem } from './entry_problem.ts';
 import type { SealedEntry } from './entry_seal.ts';
 import {
   BatchInterruptedError,
@@ -245,7 +245,7 @@ export class VaultEntries {
       return this.#written(draft, revision);
     };
     return again(entryId).catch(async (error) => {
-      if (!(error instanceof ServerRefusalError) || error.code !== 'entry_exists') throw error;
+      if (!(error instanceof ServerRefusalError && error.verified) || error.code !== 'entry_exists') throw error;
       // The id belongs to an entry that was deleted in between: it cannot come back, its content can.
       const entry = await again(crypto.randomUUID());
       await this.#local.forget(entryId);

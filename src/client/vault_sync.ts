@@ -1,6 +1,6 @@
 /** Following the server: pages of what changed, each applied whole, so that a sync may stop and go on anywhere. */
 import { equalBytes } from '../protocol/bytes.ts';
-import type { EntryProblem } from './entry_problem.ts';
+import type { EntryProblem } from './entry.ts';
 import type { LocalVault } from './local_vault.ts';
 import { RPC } from './sealed_rpcs.ts';
 import type { SessionKeeper } from './session_keeper.ts';
