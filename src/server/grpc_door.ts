@@ -36,6 +36,7 @@ import {
 import { STATUS_DETAILS_KEY, statusBytes } from './grpc_status.ts';
 import { healthRpcs } from './health.ts';
 import type { Logger } from './log.ts';
+import { OpenStreams } from './open_streams.ts';
 import { addReflection } from './reflection.ts';
 import type { CallContext, Rpc, StreamingRpc, UnaryRpc } from './rpc.ts';
 import { guardStreams } from './stream_guard.ts';
@@ -64,7 +65,7 @@ export async function createGrpcDoor(options: GrpcDoorOptions): Promise<Door> {
     interceptors: [typedStatuses],
   });
 
-  const streams = new Set<AbortController>();
+  const streams = new OpenStreams();
   const rpcs = [...options.rpcs, ...healthRpcs(options.rpcs, options.readiness)];
   for (const rpc of rpcs) {
     server.register(
@@ -102,7 +103,7 @@ export async function createGrpcDoor(options: GrpcDoorOptions): Promise<Door> {
     address: { host, port },
     async stop(deadlineMs) {
       listener.close();
-      for (const stream of streams) stream.abort();
+      streams.abortAll();
       // GOAWAY to every connection: no new calls, and each closes after its last one.
       injector.destroy();
       guard.destroySilent();
@@ -166,7 +167,7 @@ function serveUnary(rpc: UnaryRpc, log: Logger): handleUnaryCall<Buffer, Message
 
 function serveStream(
   rpc: StreamingRpc,
-  streams: Set<AbortController>,
+  streams: OpenStreams,
   log: Logger,
 ): handleServerStreamingCall<Buffer, Message> {
   const { input } = rpc.method;
@@ -191,8 +192,7 @@ function serveStream(
   }
 
   return (call) => {
-    const controller = new AbortController();
-    streams.add(controller);
+    const controller = streams.open();
     call.once('cancelled', () => controller.abort());
     send(call, controller)
       .then(
@@ -203,7 +203,7 @@ function serveStream(
         },
       )
       .catch((error: unknown) => log.error({ err: error, rpc: rpc.path }, 'a stream could not be ended'))
-      .finally(() => streams.delete(controller));
+      .finally(() => streams.close(controller));
   };
 }
 

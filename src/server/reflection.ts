@@ -10,6 +10,7 @@ import {
 import { nestedTypes } from '@bufbuild/protobuf/reflect';
 import { FileDescriptorProtoSchema } from '@bufbuild/protobuf/wkt';
 import { type Server, type ServerDuplexStream, status } from '@grpc/grpc-js';
+import type { OpenStreams } from './open_streams.ts';
 import {
   type ReflectionAnswer,
   type ReflectionContract,
@@ -19,10 +20,10 @@ import {
 import type { Rpc } from './rpc.ts';
 
 /**
- * Serves both versions of reflection on a gRPC server, over everything that `rpcs` offer and over itself. Each open
- * stream puts a controller into `streams`, which ends it when aborted. Returns the paths.
+ * Serves both versions of reflection on a gRPC server, over everything that `rpcs` offer and over itself. Its
+ * streams are among `streams`. Returns the paths.
  */
-export function addReflection(server: Server, rpcs: readonly Rpc[], streams: Set<AbortController>): string[] {
+export function addReflection(server: Server, rpcs: readonly Rpc[], streams: OpenStreams): string[] {
   const contracts = [reflectionContract('v1'), reflectionContract('v1alpha')];
   const index = new DescriptorIndex([
     ...rpcs.map(({ method }) => method.parent.file),
@@ -46,15 +47,14 @@ function converse(
   call: ServerDuplexStream<Buffer, Message>,
   contract: ReflectionContract,
   index: DescriptorIndex,
-  streams: Set<AbortController>,
+  streams: OpenStreams,
 ): void {
-  const controller = new AbortController();
-  streams.add(controller);
-  call.once('close', () => streams.delete(controller));
+  const controller = streams.open();
+  call.once('close', () => streams.close(controller));
   // A listener for errors comes with the stream: it turns them into the call's status.
-  controller.signal.addEventListener('abort', () =>
-    call.emit('error', { code: status.UNAVAILABLE, details: 'unavailable' }),
-  );
+  const stop = () => call.emit('error', { code: status.UNAVAILABLE, details: 'unavailable' });
+  if (controller.signal.aborted) stop();
+  else controller.signal.addEventListener('abort', stop);
   call.on('data', (bytes: Buffer) => {
     let request: ReflectionRequest;
     try {
