@@ -1,6 +1,6 @@
 /** Worker threads for SRP's arithmetic, so that log-ins do not hold up the event loop. */
 import { Worker } from 'node:worker_threads';
-import type { Logger } from '../log.ts';
+import type { LogFields, Logger } from '../log.ts';
 import type { HandshakeStart, ProofCheck, ProofResult } from './srp_arithmetic.ts';
 import type { Answer, Job } from './srp_worker.ts';
 
@@ -148,13 +148,13 @@ export class SrpPool {
     this.#dispatch();
   }
 
-  #onDeath(thread: Thread, why: object): void {
+  #onDeath(thread: Thread, why: LogFields): void {
     if (!this.#threads.delete(thread)) return;
     thread.pending?.reject(new SrpWorkerLostError());
     if (!this.#stopped) this.#replaceLater(why);
   }
 
-  #replaceLater(why: object): void {
+  #replaceLater(why: LogFields): void {
     this.#log.error(why, 'a log-in thread died and is replaced');
     const timer = setTimeout(() => {
       this.#restarts.delete(timer);
