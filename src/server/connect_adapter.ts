@@ -29,6 +29,7 @@ import {
   tooManyRequests,
   unexpectedError,
 } from './errors.ts';
+import { MAX_STATUS_BYTES, statusBytes } from './grpc_status.ts';
 import type { Logger } from './log.ts';
 import type { Rpc, StreamingRpc, UnaryRpc } from './rpc.ts';
 
@@ -149,7 +150,7 @@ function unaryImplementation(rpc: UnaryRpc, log: Logger) {
     try {
       return await rpc.call(request, { ...call, signal: context.signal });
     } catch (error) {
-      throw toConnectError(error, rpc, log);
+      throw toConnectError(error, rpc, context, log);
     }
   };
 }
@@ -169,7 +170,7 @@ function streamImplementation(rpc: StreamingRpc, stopping: AbortSignal, log: Log
     } catch (error) {
       // The deadline's own status says more than an outage would.
       if (isDeadline(context.signal.reason)) throw context.signal.reason;
-      throw toConnectError(error, rpc, log);
+      throw toConnectError(error, rpc, context, log);
     } finally {
       stopping.removeEventListener('abort', abort);
     }
@@ -180,7 +181,7 @@ function streamImplementation(rpc: StreamingRpc, stopping: AbortSignal, log: Log
 function reach(context: HandlerContext): { requestId: string; peerAddress: string } {
   const call = context.values.get(callKey)!;
   call.reached = true;
-  if (call.refusal !== undefined) throw connectError(call.refusal);
+  if (call.refusal !== undefined) throw connectError(call.refusal, context);
   return { requestId: call.requestId, peerAddress: call.peerAddress };
 }
 
@@ -188,13 +189,17 @@ function isDeadline(reason: unknown): reason is ConnectError {
   return reason instanceof ConnectError && reason.code === Code.DeadlineExceeded;
 }
 
-function toConnectError(error: unknown, rpc: Rpc, log: Logger): ConnectError {
-  if (error instanceof RpcError) return connectError(error);
+function toConnectError(error: unknown, rpc: Rpc, context: HandlerContext, log: Logger): ConnectError {
+  if (error instanceof RpcError) return connectError(error, context);
   log.error({ err: error, rpc: rpc.path }, 'a handler threw something that is not an RpcError');
-  return connectError(unexpectedError(error).inClear());
+  return connectError(unexpectedError(error).inClear(), context);
 }
 
-function connectError({ status, message, detailSchema, detail }: RpcError): ConnectError {
+function connectError(error: RpcError, { protocolName }: HandlerContext): ConnectError {
+  const { status, message, detailSchema, detail } = error;
+  // gRPC alone has its details in trailers; the others have them in the body.
+  if (protocolName === 'grpc' && statusBytes(error).length > MAX_STATUS_BYTES)
+    return new ConnectError(message, status);
   return new ConnectError(message, status, undefined, [{ desc: detailSchema, value: detail }]);
 }
 

@@ -33,7 +33,7 @@ import {
   tooManyRequests,
   unexpectedError,
 } from './errors.ts';
-import { STATUS_DETAILS_KEY, statusBytes } from './grpc_status.ts';
+import { MAX_STATUS_BYTES, STATUS_DETAILS_KEY, statusBytes } from './grpc_status.ts';
 import { healthRpcs } from './health.ts';
 import type { Logger } from './log.ts';
 import { OpenStreams } from './open_streams.ts';
@@ -230,7 +230,8 @@ function serializer(output: DescMessage): (message: Message) => Buffer {
 
 function errorResponse(error: RpcError): ServerErrorResponse {
   const metadata = new Metadata();
-  metadata.set(STATUS_DETAILS_KEY, Buffer.from(statusBytes(error)));
+  const bytes = statusBytes(error);
+  if (bytes.length <= MAX_STATUS_BYTES) metadata.set(STATUS_DETAILS_KEY, Buffer.from(bytes));
   return Object.assign(new Error(error.message), {
     code: error.status as number,
     details: error.message,

@@ -8,6 +8,12 @@ import type { RpcError } from './errors.ts';
 export const STATUS_DETAILS_KEY = 'grpc-status-details-bin';
 
 /**
+ * The most bytes of details that go into trailers. Written in base64 they stay below the 64 KiB of headers that Node's
+ * HTTP/2 sends and takes; above, the whole stream would end in a protocol error. A status without its details is better.
+ */
+export const MAX_STATUS_BYTES = 45_000;
+
+/**
  * google.rpc.Status with one detail, serialized: code = 1 (int32), message = 2 (string), details = 3 (repeated Any).
  * The file google/rpc/status.proto is not part of this contract, and three fields do not need a descriptor.
  */

@@ -54,6 +54,7 @@ const REGISTER = '/passmanager.user.v1.UserService/RegisterUser';
 const START = '/passmanager.session.v1.SessionService/StartSession';
 const AUTHENTICATE = '/passmanager.session.v1.SessionService/AuthenticateSession';
 const GET = '/passmanager.data.v1.DataService/GetEntry';
+const BATCH = '/passmanager.data.v1.DataService/BatchUpdateEntries';
 const UPDATE = '/passmanager.data.v1.DataService/UpdateEntry';
 const BROKEN = '/passmanager.password.v1.PasswordService/GetEntry';
 const WATCH = '/passmanager.data.v1.DataService/WatchEntries';
@@ -322,6 +323,20 @@ describe('the gRPC door', () => {
       const sealed = detailOf(error, SecureResponseSchema);
       expect(sealed.sessionId).to.equal('a session');
       expect([...sealed.encryptedData]).to.deep.equal([1, 2, 3]);
+    });
+
+    it('of a whole batch, and the status alone when trailers cannot hold them', async () => {
+      await open();
+      for (const [count, details] of [
+        [500, 1],
+        [5000, 0],
+      ] as const) {
+        const message = create(GetEntryRequestSchema, { secure: { requestNumber: BigInt(count) } });
+        const { error } = await call(grpcClient(), BATCH, bytesOf(GetEntryRequestSchema, message));
+        expect(error?.code).to.equal(status.ABORTED);
+        expect(error?.metadata.get('grpc-status-details-bin')).to.have.length(details);
+        if (details > 0) expect(codesOf(error)).to.have.length(count);
+      }
     });
 
     it('that no handler should throw as SVR00, logs their cause and does not send it', async () => {

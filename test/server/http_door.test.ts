@@ -523,6 +523,24 @@ describe('the HTTP door', () => {
       );
     });
 
+    it('errors of a whole batch, and over gRPC the status alone when trailers cannot hold them', async () => {
+      await open({ tls: true });
+      const grpc = createClient(DataService, createGrpcTransport({ baseUrl: base, nodeOptions: { ca } }));
+      const connect = createClient(DataService, connectTransport('2'));
+      for (const [client, count, details] of [
+        [grpc, 500, 500],
+        [grpc, 5000, 0],
+        [connect, 5000, 5000],
+      ] as const) {
+        const failed = client.batchUpdateEntries({ secure: { requestNumber: BigInt(count) } });
+        const error = ConnectError.from(await failed.catch((reason: unknown) => reason));
+        expect(error.code).to.equal(Code.Aborted);
+        expect(error.findDetails(FailureSchema).flatMap(({ errorList }) => errorList)).to.have.length(
+          details,
+        );
+      }
+    });
+
     it('requests one after the other on one connection', async () => {
       await open();
       const peer = await rawPeer();

@@ -5,6 +5,7 @@ import {
   type DescMethodUnary,
   type Message,
 } from '@bufbuild/protobuf';
+import { ErrorCode } from '../../gen/passmanager/common/v1/error_pb.ts';
 import { SecureResponseSchema } from '../../gen/passmanager/common/v1/secure_pb.ts';
 import {
   DataService,
@@ -22,7 +23,13 @@ import {
   RegisterUserResponseSchema,
   UserService,
 } from '../../gen/passmanager/user/v1/user_service_pb.ts';
-import { notDecrypted, RpcError, revisionConflict, temporaryOutage } from '../../src/server/errors.ts';
+import {
+  notDecrypted,
+  RpcError,
+  RpcFailure,
+  revisionConflict,
+  temporaryOutage,
+} from '../../src/server/errors.ts';
 import type { CallContext, Readiness, Rpc } from '../../src/server/rpc.ts';
 
 /** The fakes, and what they saw. */
@@ -41,6 +48,7 @@ export interface FakeRpcs {
  * - StartSession waits for release().
  * - AuthenticateSession fails in clear with RQS01.
  * - GetEntry answers encrypted_data, but fails with a sealed detail when it is empty.
+ * - BatchUpdateEntries fails with OPR04 for as many entries as request_number says.
  * - UpdateEntry fails with OPR04, GetEntry's sibling in PasswordService throws what it must not throw.
  * - WatchEntries sends request_number messages, then waits until it is aborted and fails with SVR01.
  */
@@ -103,6 +111,15 @@ export function fakeRpcs(): FakeRpcs {
       }),
       unary(DataService.method.updateEntry, async () => {
         throw revisionConflict(7n).inClear();
+      }),
+      unary(DataService.method.batchUpdateEntries, async (request) => {
+        const count = Number((request as GetEntryRequest).secure!.requestNumber);
+        const conflict = { code: ErrorCode.REVISION_CONFLICT, currentRevision: 7n };
+        const errors = Array.from({ length: count }, (_, index) => ({
+          field: `entries[${index}].expected_revision`,
+          ...conflict,
+        }));
+        throw new RpcFailure(errors).inClear();
       }),
       unary(PasswordService.method.getEntry, async () => {
         throw new Error('a mistake of the programmer');
