@@ -2,7 +2,7 @@
  * The embedded PostgreSQL: the server's own, run as a child on a Unix socket below the data directory. All its state is
  * there; while it is stopped the directory may be renamed, moved or copied.
  */
-import { chmodSync, chownSync, existsSync, mkdirSync, statSync } from 'node:fs';
+import { chmodSync, chownSync, existsSync, mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
@@ -85,6 +85,7 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
     const connection = connectionThrough(socket);
     const launch = async (signal: AbortSignal): Promise<GuardedChild> => {
       await stopOrphan(layout.cluster);
+      clearSockets(layout.socket);
       const child = spawnGuarded(account, [binaries.postgres, '-D', layout.cluster], {
         cwd: layout.cluster,
         output: logFile.descriptor,
@@ -129,10 +130,19 @@ function makeDirectories({ dataDir, home, socket }: Layout, { ownerId, parentMod
   if (parentMode !== 0o700) chmodSync(dataDir, (statSync(dataDir).mode & 0o7777) | (parentMode & 0o111));
   mkdirSync(home, { recursive: true, mode: parentMode });
   chmodSync(home, parentMode);
-  // Stale sockets go with it: nothing runs here now that the lock is held, or it is stopped by its process id.
   mkdirSync(socket, { recursive: true, mode: 0o700 });
   chmodSync(socket, 0o700);
   if (ownerId !== undefined) chownSync(socket, ownerId, ownerId);
+}
+
+/**
+ * Removes what a killed PostgreSQL left in its socket's directory. Its lock file names a process that is gone, but that may
+ * not have been reaped, or whose id another has by now; PostgreSQL would refuse to start for as long.
+ */
+function clearSockets(directory: string): void {
+  for (const name of readdirSync(directory)) {
+    if (name.startsWith('.s.PGSQL.')) rmSync(join(directory, name), { force: true });
+  }
 }
 
 /** Resolves when PostgreSQL answers. Otherwise the child is ended and what its log says is thrown. */

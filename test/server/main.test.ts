@@ -1,0 +1,210 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { randomBytes, randomUUID } from 'node:crypto';
+import { once } from 'node:events';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createConnectTransport } from '@connectrpc/connect-node';
+import { expect } from 'chai';
+import * as data from '../../gen/passmanager/data/v1/data_service_pb.ts';
+import { logIn, makeAccount, type RawSession, register } from '../support/raw_client.ts';
+
+const MAIN = new URL('../../src/server/main.ts', import.meta.url).pathname;
+const { method } = data.DataService;
+const newEntry = () => ({
+  entryId: randomUUID(),
+  entryName: new Uint8Array(randomBytes(93)),
+  entryData: new Uint8Array(randomBytes(285)),
+});
+
+/** A server as `npm start` runs it, on the embedded database. */
+class ServerProcess {
+  readonly child: ChildProcess;
+  readonly exited: Promise<number | null>;
+  output = '';
+
+  constructor(dataDir: string, settings: Record<string, string> = {}) {
+    this.child = spawn(process.execPath, [MAIN], {
+      env: {
+        PATH: process.env.PATH,
+        PASSMANAGER_DATA_DIR: dataDir,
+        PASSMANAGER_GRPC_PORT: '0',
+        PASSMANAGER_HTTP_PORT: '0',
+        ...settings,
+      },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    this.exited = once(this.child, 'exit').then(([code]) => code as number | null);
+    for (const stream of [this.child.stdout!, this.child.stderr!]) {
+      stream.on('data', (chunk: Buffer) => {
+        this.output += chunk;
+      });
+    }
+  }
+
+  /** The URL of the HTTP door once the server is ready. */
+  async ready(): Promise<string> {
+    for (let attempt = 0; attempt < 300; attempt += 1) {
+      const url = /gRPC-Web +(http:\S+)/.exec(this.output)?.[1];
+      if (url !== undefined) return url;
+      if (this.child.exitCode !== null) break;
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+    throw new Error(`the server did not start: ${this.output}`);
+  }
+
+  async stop(): Promise<number | null> {
+    this.child.kill('SIGTERM');
+    return this.exited;
+  }
+}
+
+/** Process ids of the PostgreSQL of a data directory. */
+async function postgresOf(dataDir: string): Promise<number[]> {
+  const { readdir, readFile } = await import('node:fs/promises');
+  const found: number[] = [];
+  for (const entry of await readdir('/proc')) {
+    if (!/^\d+$/.test(entry)) continue;
+    const command = await readFile(`/proc/${entry}/cmdline`, 'utf8').catch(() => '');
+    if (command.includes('postgres') && command.includes(dataDir)) found.push(Number(entry));
+  }
+  return found;
+}
+
+describe('the process', function () {
+  this.timeout(60_000);
+  let dataDir: string;
+  const started: ServerProcess[] = [];
+
+  const start = (settings: Record<string, string> = {}) => {
+    const server = new ServerProcess(dataDir, settings);
+    started.push(server);
+    return server;
+  };
+
+  beforeEach(async () => {
+    dataDir = await mkdtemp(join(tmpdir(), 'pm-main-'));
+  });
+
+  afterEach(async () => {
+    for (const server of started.splice(0)) {
+      if (server.child.exitCode === null && server.child.signalCode === null) await server.stop();
+    }
+    await rm(dataDir, { recursive: true, force: true });
+  });
+
+  it('says where it listens and where its data is, is ready on both doors, and stops on SIGTERM', async () => {
+    const server = start();
+    const url = await server.ready();
+    expect(server.output)
+      .to.include(dataDir)
+      .and.to.match(/gRPC +http:\/\/127\.0\.0\.1:\d+/);
+    expect((await fetch(`${url}/healthz`)).status).to.equal(200);
+    expect((await fetch(`${url}/readyz`)).status).to.equal(200);
+    const before = Date.now();
+    expect(await server.stop()).to.equal(0);
+    expect(Date.now() - before).to.be.below(8_000);
+    expect(await postgresOf(dataDir)).to.deep.equal([]);
+  });
+
+  it('shows no recovery code where there is no terminal, and says how to see one', async () => {
+    const server = start();
+    await server.ready();
+    expect(server.output).to.include('npm run recovery-code');
+    expect(server.output).not.to.match(/([0-9A-Z]{4}-){7}/);
+  });
+
+  it('ends with a message and code 1 for a bad setting, a taken port and a key file that is not its own', async () => {
+    const bad = start({ PASSMANAGER_GRPC_PORT: 'x' });
+    expect(await bad.exited).to.equal(1);
+    expect(bad.output).to.include('PASSMANAGER_GRPC_PORT takes');
+
+    const holder = createServer().listen(0, '127.0.0.1');
+    await once(holder, 'listening');
+    const { port } = holder.address() as { port: number };
+    const taken = start({ PASSMANAGER_GRPC_PORT: `${port}` });
+    expect(await taken.exited).to.equal(1);
+    expect(taken.output).to.include('EADDRINUSE');
+    holder.close();
+    expect(await postgresOf(dataDir)).to.deep.equal([]);
+
+    await writeFile(join(dataDir, 'key'), `${'ab'.repeat(32)}\n`, { mode: 0o600 });
+    const wrong = start();
+    expect(await wrong.exited).to.equal(1);
+    expect(wrong.output).to.include('is not the one that this database was made with');
+
+    await rm(join(dataDir, 'key'));
+    const missing = start();
+    expect(await missing.exited).to.equal(1);
+    expect(missing.output).to.include('is missing').and.to.include('recovery-code -- recover');
+  });
+
+  it('refuses a second server on its data directory, and goes on', async () => {
+    const url = await start()
+      .ready()
+      .then((first) => first);
+    const second = start();
+    expect(await second.exited).to.equal(1);
+    expect(second.output).to.include('in use');
+    expect((await fetch(`${url}/readyz`)).status).to.equal(200);
+  });
+
+  it('keeps every acknowledged write and runs none twice through kill -9 of itself and of PostgreSQL', async () => {
+    const account = makeAccount();
+    const acknowledged = new Map<string, bigint>();
+    for (const [round, victims] of ['server', 'postgres', 'both'].entries()) {
+      const server = start();
+      const transport = createConnectTransport({ baseUrl: await server.ready(), httpVersion: '1.1' });
+      await register(transport, account);
+      const session: RawSession = await logIn(transport, account, { maximumRequests: -1n });
+      const before = await list(session);
+      for (const [entryId, revision] of acknowledged) expect(before.get(entryId), 'lost').to.equal(revision);
+      const writing = Promise.allSettled(
+        Array.from({ length: 200 }, async () => {
+          const entry = newEntry();
+          const { revision } = await session.call(method.createEntry, data.CreateEntryPayloadSchema, entry);
+          acknowledged.set(entry.entryId, revision);
+        }),
+      );
+      await new Promise((resolve) => setTimeout(resolve, 60 + 40 * round));
+      const postgres = await postgresOf(dataDir);
+      expect(postgres).not.to.deep.equal([]);
+      if (victims !== 'postgres') server.child.kill('SIGKILL');
+      if (victims !== 'server') {
+        for (const pid of postgres) {
+          try {
+            process.kill(pid, 'SIGKILL');
+          } catch {
+            // It went with another one.
+          }
+        }
+      }
+      await writing;
+      server.child.kill('SIGKILL');
+      await server.exited;
+    }
+    const server = start();
+    const transport = createConnectTransport({ baseUrl: await server.ready(), httpVersion: '1.1' });
+    const session = await logIn(transport, account, { maximumRequests: -1n });
+    const after = await list(session);
+    expect(acknowledged.size).to.be.greaterThan(0);
+    for (const [entryId, revision] of acknowledged) expect(after.get(entryId)).to.equal(revision);
+    expect(new Set(after.values()).size, 'a revision twice').to.equal(after.size);
+  });
+});
+
+/** Entry ids and revisions of a vault. */
+async function list(session: RawSession): Promise<Map<string, bigint>> {
+  const all = new Map<string, bigint>();
+  let pageToken = '';
+  do {
+    const page = await session.call(method.listEntries, data.ListEntriesPayloadSchema, {
+      pageSize: 1_000,
+      pageToken,
+    });
+    for (const { entryId, revision } of page.entries) all.set(entryId, revision);
+    pageToken = page.nextPageToken;
+  } while (pageToken !== '');
+  return all;
+}
