@@ -1,5 +1,6 @@
 /** The configuration: one table of settings, read from the environment by a pure function. */
-import { cpus } from 'node:os';
+import { isIP } from 'node:net';
+import { availableParallelism } from 'node:os';
 import { LOG_LEVELS, type LogLevel } from './log.ts';
 
 /** What the server is told from outside. Sizes in bytes. */
@@ -97,31 +98,28 @@ const onOff = [
 ] as const;
 const path = ['a path', (text: string): string => text] as const;
 
-const origins = [
-  'origins such as https://vault.example.org, with commas between',
-  (text: string): string[] =>
-    text.split(',').map((part) => {
-      const origin = part.trim();
-      return URL.canParse(origin) && new URL(origin).origin === origin
-        ? origin
-        : refuse('origins such as https://vault.example.org, with commas between');
-    }),
-] as const;
+/** What `parse` makes of a text, refused when that is undefined. */
+const checked = <T>(allowed: string, parse: (text: string) => T | undefined) =>
+  [allowed, (text: string): T => parse(text) ?? refuse(allowed)] as const;
 
-const databaseUrl = [
-  'postgres://user:password@host:port/database',
-  (text: string): string =>
-    URL.canParse(text) && /^postgres(ql)?:$/.test(new URL(text).protocol)
-      ? text
-      : refuse('postgres://user:password@host:port/database'),
-] as const;
+const host = checked('an IP address or a host name', (text) =>
+  isIP(text) !== 0 || /^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$/i.test(text)
+    ? text
+    : undefined,
+);
+
+const origins = checked('origins such as https://vault.example.org, with commas between', (text) => {
+  const parts = text.split(',').map((part) => part.trim());
+  return parts.every((part) => URL.canParse(part) && new URL(part).origin === part) ? parts : undefined;
+});
+
+const databaseUrl = checked('postgres://user:password@host:port/database', (text) =>
+  URL.canParse(text) && /^postgres(ql)?:$/.test(new URL(text).protocol) ? text : undefined,
+);
 
 /** Every setting, in the order of the document. */
 export const SETTINGS = {
-  host: setting('HOST', '127.0.0.1', 'The address that both doors listen on.', [
-    'an address',
-    (text) => text,
-  ]),
+  host: setting('HOST', '127.0.0.1', 'The address that both doors listen on.', host),
   grpcPort: setting(
     'GRPC_PORT',
     '50051',
@@ -173,7 +171,7 @@ export const SETTINGS = {
   registration: setting(
     'REGISTRATION',
     'open on loopback, else invite',
-    'Who may make an account.',
+    'Who may make an account: anybody, whoever has an invite, nobody.',
     oneOf('open', 'invite', 'closed'),
   ),
   srpWorkers: setting(
@@ -213,14 +211,14 @@ export const SETTINGS = {
     'MAX_MESSAGE_BYTES',
     '4194304',
     'One message on either door, in bytes.',
-    integer(65_536, 67_108_864),
+    integer(4_194_304, 67_108_864),
   ),
   maxBatchEntries: setting('MAX_BATCH_ENTRIES', '500', 'Entries of one batch.', integer(1, 10_000)),
   maxPageSize: setting('MAX_PAGE_SIZE', '1000', 'Entries of one page.', integer(1, 10_000)),
   defaultPageSize: setting(
     'DEFAULT_PAGE_SIZE',
     '100',
-    'Entries of a page when none is asked for.',
+    'Entries of a page when none is asked for; never more than the most.',
     integer(1, 10_000),
   ),
   defaultMaximumRequests: setting(
@@ -251,8 +249,8 @@ export const SETTINGS = {
 
 type Key = keyof typeof SETTINGS;
 
-/** Names with the prefix that are no settings of the server: for tests. */
-const NO_SETTINGS = new Set(['PASSMANAGER_TEST_PG']);
+/** Names with this prefix are the tests', no settings of the server. */
+const TEST_PREFIX = 'PASSMANAGER_TEST_';
 
 /** Whether an address is this machine alone. */
 export function isLoopback(host: string): boolean {
@@ -264,7 +262,7 @@ export function loadConfig(environment: Readonly<Record<string, string | undefin
   const problems: string[] = [];
   const known = new Set(Object.values(SETTINGS).map(({ name }) => name));
   for (const name of Object.keys(environment)) {
-    if (name.startsWith('PASSMANAGER_') && !known.has(name) && !NO_SETTINGS.has(name)) {
+    if (name.startsWith('PASSMANAGER_') && !known.has(name) && !name.startsWith(TEST_PREFIX)) {
       problems.push(`${name} is not a setting (docs/configuration.md lists them)`);
     }
   }
@@ -298,6 +296,7 @@ export function loadConfig(environment: Readonly<Record<string, string | undefin
       `PASSMANAGER_HOST is not loopback: set PASSMANAGER_TLS_CERT_FILE and PASSMANAGER_TLS_KEY_FILE, or PASSMANAGER_INSECURE=on behind a proxy that does TLS`,
     );
   }
+  const maxPageSize = preset<number>('maxPageSize');
   const config: Config = {
     host,
     grpcPort: preset('grpcPort'),
@@ -312,7 +311,7 @@ export function loadConfig(environment: Readonly<Record<string, string | undefin
     reflection: preset('reflection'),
     logLevel: preset('logLevel'),
     registration: read('registration', isLoopback(host) ? 'open' : 'invite'),
-    srpWorkers: read('srpWorkers', Math.min(2, cpus().length)),
+    srpWorkers: read('srpWorkers', Math.min(2, availableParallelism())),
     srpQueueLimit: preset('srpQueueLimit'),
     maxConnections: preset('maxConnections'),
     rateLimit: preset('rateLimit'),
@@ -323,16 +322,24 @@ export function loadConfig(environment: Readonly<Record<string, string | undefin
       maxSessionsPerUser: preset('maxSessionsPerUser'),
       maxMessageBytes: preset('maxMessageBytes'),
       maxBatchEntries: preset('maxBatchEntries'),
-      maxPageSize: preset('maxPageSize'),
-      defaultPageSize: preset('defaultPageSize'),
+      maxPageSize,
+      defaultPageSize: Math.min(preset('defaultPageSize'), maxPageSize),
       defaultMaximumRequests: preset('defaultMaximumRequests'),
       defaultExpirySeconds: preset('defaultExpirySeconds'),
       capMaximumRequests: read('capMaximumRequests', undefined),
       capExpirySeconds: read('capExpirySeconds', undefined),
     },
   };
+  problems.push(...contradictions(config));
   if (problems.length > 0) throw new ConfigError(problems);
   return config;
+}
+
+/** Settings that are good by themselves, but not together. */
+function contradictions({ grpcPort, httpPort }: Config): string[] {
+  return grpcPort === httpPort && grpcPort !== 0
+    ? ['PASSMANAGER_GRPC_PORT and PASSMANAGER_HTTP_PORT take two different ports']
+    : [];
 }
 
 /** docs/configuration.md. */
@@ -346,11 +353,23 @@ export function renderConfigurationDoc(): string {
     '# Configuration',
     '',
     'Settings are environment variables. Unknown names with the prefix and bad values end the start with a message that',
-    'lists all of them. This file is generated from src/server/config.ts.',
+    'lists all of them and what is allowed; an empty value counts as none. This file is generated from',
+    'src/server/config.ts.',
     '',
     '| name | default | allowed | meaning |',
     '|---|---|---|---|',
     ...rows,
+    '',
+    '## Clear text',
+    '',
+    'Registration sends the verifier of a password in clear, and requests name their sessions. So the server listens on',
+    'another address than a loopback one only with `PASSMANAGER_TLS_CERT_FILE` and `PASSMANAGER_TLS_KEY_FILE`, or when',
+    '`PASSMANAGER_INSECURE` is on, which is for a proxy that does TLS in front of it, on a network that nobody else is on.',
+    '',
+    '## Who may register',
+    '',
+    'On a loopback address everybody may by default: whoever is on the machine. On any other it takes an invite. Behind a',
+    'proxy on the same machine the address is a loopback one and the callers are not: set `PASSMANAGER_REGISTRATION` there.',
     '',
   ].join('\n');
 }

@@ -37,6 +37,42 @@ describe('the configuration', () => {
     expect(problemsOf({ OTHER: '1' })).to.deep.equal([]);
   });
 
+  it('ignores the settings of its own tests, and takes an empty value for none', () => {
+    expect(problemsOf({ PASSMANAGER_TEST_SOMETHING: '1' })).to.deep.equal([]);
+    expect(loadConfig({ PASSMANAGER_GRPC_PORT: '', PASSMANAGER_KEY_FILE: '' })).to.deep.include({
+      grpcPort: 50_051,
+      keyFile: undefined,
+    });
+  });
+
+  it('refuses what is no address, no number of its range and no origin', () => {
+    for (const [name, ...values] of [
+      ['HOST', 'two words', '127.0.0.1:80', 'http://host', '-', '[::1]'],
+      ['GRPC_PORT', '-1', '1.5', '1e3', '0x10', ' 1', '99999999999999999999'],
+      ['MAX_MESSAGE_BYTES', '4194303', '67108865'],
+      [
+        'CORS_ORIGINS',
+        '*',
+        'null',
+        'https://a.example/',
+        'https://a.example,,https://b.example',
+        'a.example',
+      ],
+      ['DATABASE_URL', 'localhost', 'http://localhost/db'],
+      ['REGISTRATION', 'Open', 'no'],
+      ['RATE_LIMIT', 'true', '1'],
+    ] as const) {
+      for (const value of values) {
+        expect(problemsOf({ [`PASSMANAGER_${name}`]: value }), `${name} ${value}`).to.have.length(1);
+      }
+    }
+  });
+
+  it('refuses one port for both doors, unless each takes a free one', () => {
+    expect(problemsOf({ PASSMANAGER_GRPC_PORT: '8080' })).to.have.length(1);
+    expect(problemsOf({ PASSMANAGER_GRPC_PORT: '0', PASSMANAGER_HTTP_PORT: '0' })).to.deep.equal([]);
+  });
+
   it('refuses clear text on another address than loopback unless a proxy does TLS', () => {
     expect(problemsOf({ PASSMANAGER_HOST: '0.0.0.0' })).to.have.length(1);
     expect(problemsOf({ PASSMANAGER_HOST: '0.0.0.0', PASSMANAGER_INSECURE: 'on' })).to.deep.equal([]);
@@ -81,6 +117,29 @@ describe('the configuration', () => {
     for (const host of ['127.0.0.1', '127.1.2.3', '::1', 'localhost'])
       expect(isLoopback(host)).to.equal(true);
     for (const host of ['0.0.0.0', '::', '10.0.0.1', '127.example']) expect(isLoopback(host)).to.equal(false);
+  });
+
+  it('takes what is allowed', () => {
+    expect(
+      loadConfig({
+        PASSMANAGER_HOST: '::1',
+        PASSMANAGER_CORS_ORIGINS: 'https://a.example, http://localhost:3000',
+        PASSMANAGER_DATABASE_URL: 'postgresql://u:p@db.example/passmanager',
+        PASSMANAGER_REFLECTION: 'on',
+        PASSMANAGER_CAP_EXPIRY_SECONDS: '600',
+        PASSMANAGER_TLS_CERT_FILE: 'c.pem',
+        PASSMANAGER_TLS_KEY_FILE: 'k.pem',
+      }),
+    ).to.deep.include({
+      host: '::1',
+      corsOrigins: ['https://a.example', 'http://localhost:3000'],
+      databaseUrl: 'postgresql://u:p@db.example/passmanager',
+      reflection: true,
+      tls: { certificateFile: 'c.pem', keyFile: 'k.pem' },
+    });
+    expect(loadConfig({ PASSMANAGER_CAP_EXPIRY_SECONDS: '600' }).limits.capExpirySeconds).to.equal(600);
+    expect(loadConfig({ PASSMANAGER_MAX_PAGE_SIZE: '50' }).limits.defaultPageSize).to.equal(50);
+    expect(loadConfig({ PASSMANAGER_HOST: 'localhost' }).registration).to.equal('open');
   });
 
   it('reads every setting that it documents', () => {
