@@ -1,8 +1,15 @@
+import { readFileSync } from 'node:fs';
 import { copyFile, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { connect, type SecureVersion } from 'node:tls';
 import { expect } from 'chai';
+import { DEFAULT_DOOR_LIMITS, type Door } from '../../src/server/door.ts';
+import { createGrpcDoor } from '../../src/server/grpc_door.ts';
+import { createHttpDoor } from '../../src/server/http_door.ts';
+import { createLogger } from '../../src/server/log.ts';
 import { readTlsFiles, TlsFilesError } from '../../src/server/tls.ts';
+import { FakeReadiness } from '../support/fake_rpcs.ts';
 
 const fixtures = join(import.meta.dirname, '../fixtures/tls');
 const certificate = join(fixtures, 'certificate.pem');
@@ -63,4 +70,53 @@ describe('readTlsFiles', () => {
     expect(identity.certificateChain.toString()).to.include('BEGIN CERTIFICATE');
     expect(identity.privateKey.toString()).to.include('PRIVATE KEY');
   });
+});
+
+describe('a door under TLS', () => {
+  const doors: Record<string, Door> = {};
+
+  before(async () => {
+    const options = {
+      rpcs: [],
+      readiness: new FakeReadiness(),
+      host: '127.0.0.1',
+      port: 0,
+      tls: await readTlsFiles(certificate, key),
+      limits: DEFAULT_DOOR_LIMITS,
+      log: createLogger('silent'),
+    };
+    doors.gRPC = await createGrpcDoor({ ...options, reflection: false });
+    doors.HTTP = await createHttpDoor({ ...options, corsOrigins: [] });
+  });
+
+  after(() => Promise.all(Object.values(doors).map((door) => door.stop(0))));
+
+  /** The version that was agreed on, or the alert that ended the handshake. */
+  const handshake = (name: string, maxVersion: SecureVersion): Promise<string> =>
+    new Promise((resolve) => {
+      const socket = connect({
+        host: '127.0.0.1',
+        port: doors[name]!.address.port,
+        ca: readFileSync(certificate),
+        servername: 'localhost',
+        ALPNProtocols: ['h2'],
+        minVersion: 'TLSv1',
+        maxVersion,
+        // Without it this side would refuse the old versions by itself.
+        ciphers: 'DEFAULT@SECLEVEL=0',
+      });
+      socket.on('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? error.message));
+      socket.on('secureConnect', () => {
+        resolve(socket.getProtocol() ?? 'none');
+        socket.destroy();
+      });
+    });
+
+  for (const name of ['gRPC', 'HTTP']) {
+    it(`speaks no version below 1.2 and takes the highest, on the ${name} door`, async () => {
+      expect(await handshake(name, 'TLSv1.1')).to.equal('ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION');
+      expect(await handshake(name, 'TLSv1.2')).to.equal('TLSv1.2');
+      expect(await handshake(name, 'TLSv1.3')).to.equal('TLSv1.3');
+    });
+  }
 });
