@@ -69,9 +69,9 @@ export function toFault(error: unknown, sent: boolean): DatabaseFault {
   const { code, constraint } = error as { code?: unknown; constraint?: string };
   const isState = typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code) && !code.startsWith('E');
   if (isState) {
+    // Whatever kept a connection from being made, nothing was done.
     const found = SQLSTATE_TABLE.get(code) ?? SQLSTATE_TABLE.get(code.slice(0, 2)) ?? 'unexpected';
-    const kind = found === 'lost' && !sent ? 'outage' : found;
-    return new DatabaseFault(kind, {
+    return new DatabaseFault(sent ? found : 'outage', {
       sqlState: code,
       cause: error,
       ...(constraint === undefined ? {} : { constraint }),

@@ -59,6 +59,14 @@ export interface FieldError {
   readonly currentRevision?: bigint;
 }
 
+/**
+ * How many reasons a Failure names at most: those of a whole batch. On gRPC it travels in trailers, for which peers set
+ * aside some 64 KiB; a batch whose every entry has several errors tells the first of them.
+ */
+const MAX_REASONS = 500;
+/** How many of them a log line names. */
+const MAX_LOGGED_REASONS = 5;
+
 /** What a handler throws: one or more reasons, in payload order. Holds no value that a caller sent. */
 export class RpcFailure extends Error {
   readonly errors: readonly FieldError[];
@@ -69,7 +77,10 @@ export class RpcFailure extends Error {
     const first = errors[0];
     if (first === undefined) throw new RangeError('a failure has at least one reason');
     super(
-      errors.map((error) => `${tableRow(error.code).short} ${error.field}`).join(', '),
+      errors
+        .slice(0, MAX_LOGGED_REASONS)
+        .map((error) => `${tableRow(error.code).short} ${error.field}`)
+        .join(', '),
       options.cause === undefined ? undefined : { cause: options.cause },
     );
     this.name = 'RpcFailure';
@@ -85,7 +96,7 @@ export class RpcFailure extends Error {
   /** The contract's Failure message. */
   toMessage(): Failure {
     return create(FailureSchema, {
-      errorList: this.errors.map(({ field, code, currentRevision }) =>
+      errorList: this.errors.slice(0, MAX_REASONS).map(({ field, code, currentRevision }) =>
         create(ErrorSchema, {
           field,
           code,

@@ -13,6 +13,7 @@ import { sealSync } from '../database/aead.ts';
 import type { Database, Row } from '../database/database.ts';
 import { UNLIMITED_REQUESTS } from '../database/gate_statements.ts';
 import type { ServerKeys } from '../database/server_keys.ts';
+import { DatabaseFault } from '../database/sqlstate.ts';
 import {
   CONSUME_LOGIN_ATTEMPT,
   DELETE_ALL_SESSIONS,
@@ -105,16 +106,23 @@ export class SessionHandler implements HandlerOf<typeof SessionService> {
     const privateB = privateExponent(this.#random);
     const { publicB } = await this.#srp.startHandshake({ verifier: srpVerifier, privateB });
     const ephemeralId = crypto.randomUUID();
-    await this.#database.reads.execute(INSERT_LOGIN_ATTEMPT, [
-      ephemeralId,
-      user?.id ?? null,
-      lookup,
-      user?.credential_generation ?? 0n,
-      clientProtocol,
-      PROTOCOL_VERSION,
-      this.#keys.sealer.seal('auth_ephemerals', 'eph_private_b', ephemeralId, privateB),
-      publicB,
-    ]);
+    const sealedB = this.#keys.sealer.seal('auth_ephemerals', 'eph_private_b', ephemeralId, privateB);
+    const keep = (userId: string | null) =>
+      this.#database.reads.execute(INSERT_LOGIN_ATTEMPT, [
+        ephemeralId,
+        userId,
+        lookup,
+        user?.credential_generation ?? 0n,
+        clientProtocol,
+        PROTOCOL_VERSION,
+        sealedB,
+        publicB,
+      ]);
+    await keep(user?.id ?? null).catch((error: unknown) => {
+      // The account was deleted meanwhile: the attempt is one of an unknown name, which fails later.
+      if (error instanceof DatabaseFault && error.kind === 'foreignKey') return keep(null);
+      throw error;
+    });
     privateB.fill(0);
     return {
       ephemeralId,

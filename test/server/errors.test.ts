@@ -95,6 +95,13 @@ describe('an RpcFailure', () => {
     expect(message.errorList.map(({ currentRevision }) => currentRevision)).to.deep.equal([undefined, 9n]);
   });
 
+  it('names as many reasons as a batch has entries, and no more', () => {
+    const many = Array.from({ length: 1_500 }, (_, index) => `entries[${index}].entry_id`);
+    const failure = errors.fieldsInvalid(many);
+    expect(failure.toMessage().errorList.map(({ field }) => field)).to.deep.equal(many.slice(0, 500));
+    expect(failure.message.length).to.be.below(200);
+  });
+
   it('says when to try again only where it was told', () => {
     expect(errors.tooManyRequests().toMessage().retryAfter).to.equal(undefined);
     expect(errors.tooManyRequests(3).toMessage().retryAfter?.seconds).to.equal(3n);

@@ -1,0 +1,144 @@
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Code } from '@connectrpc/connect';
+import { createConnectTransport } from '@connectrpc/connect-node';
+import { expect } from 'chai';
+import * as session from '../../gen/passmanager/session/v1/session_service_pb.ts';
+import { createGrpcTransport } from '../../src/client/grpc_transport.ts';
+import { loadConfig } from '../../src/server/config.ts';
+import { createLogger } from '../../src/server/log.ts';
+import { startServer } from '../../src/server/server.ts';
+import { logIn, makeAccount, reasons, refusalOf, register } from '../support/raw_client.ts';
+import { createTestDatabase } from '../support/test_database.ts';
+import { databaseUrl, startTestServer } from '../support/test_server.ts';
+
+const list = (opened: Awaited<ReturnType<typeof logIn>>) =>
+  opened.call(session.SessionService.method.listSessions, session.ListSessionsPayloadSchema, {});
+
+describe('the server', () => {
+  it('serves one session on both doors', async () => {
+    const server = await startTestServer();
+    const grpc = createGrpcTransport({ url: `http://${server.grpcAddress}` });
+    try {
+      const http = createConnectTransport({ baseUrl: server.httpUrl, httpVersion: '1.1' });
+      const account = makeAccount();
+      await register(http, account);
+      const opened = await logIn(grpc, account);
+      await list(opened);
+      await list(Object.assign(Object.create(Object.getPrototypeOf(opened)), opened, { transport: http }));
+    } finally {
+      grpc.close();
+      await server.stop();
+    }
+  });
+
+  it('answers SVR01 in clear while the database is gone, says so on /readyz, and heals', async () => {
+    const server = await startTestServer({ parts: { readinessMs: 50 } });
+    try {
+      const transport = createConnectTransport({ baseUrl: server.httpUrl, httpVersion: '1.1' });
+      const account = makeAccount();
+      await register(transport, account);
+      const opened = await logIn(transport, account);
+      const { database } = server.database.connection;
+      await away(server.database.connection, database, true);
+      const refusal = await refusalOf(list(opened));
+      expect([Code.Unavailable, Code.Unknown]).to.include(refusal.status);
+      expect(refusal.sealed).to.equal(false);
+      const again = await refusalOf(list(opened));
+      expect(reasons(again)).to.deep.equal([[21, 'server']]);
+      await until(async () => (await fetch(`${server.httpUrl}/readyz`)).status === 503);
+      expect((await fetch(`${server.httpUrl}/healthz`)).status).to.equal(200);
+      await away(server.database.connection, database, false);
+      await until(async () => (await fetch(`${server.httpUrl}/readyz`)).status === 200);
+      await list(opened);
+    } finally {
+      await server.stop();
+    }
+  });
+
+  it('lets running calls finish when it stops, and refuses new ones', async () => {
+    const server = await startTestServer();
+    const transport = createConnectTransport({ baseUrl: server.httpUrl, httpVersion: '1.1' });
+    const account = makeAccount();
+    await register(transport, account);
+    const opened = await logIn(transport, account, { maximumRequests: -1n });
+    const calls = Promise.allSettled(Array.from({ length: 50 }, () => list(opened)));
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    const before = Date.now();
+    await server.running.stop();
+    expect(Date.now() - before).to.be.below(8_000);
+    for (const result of await calls) {
+      if (result.status === 'rejected') expect(String(result.reason)).not.to.include('Internal');
+    }
+    expect((await refusalOf(list(opened))).failure).to.equal(undefined);
+    await server.stop();
+  });
+
+  it('leaves nothing running when it cannot start', async () => {
+    const test = await createTestDatabase();
+    const directory = await mkdtemp(join(tmpdir(), 'pm-server-'));
+    const holder = createServer().listen(0, '127.0.0.1');
+    await once(holder, 'listening');
+    try {
+      const config = loadConfig({
+        PASSMANAGER_DATABASE_URL: databaseUrl(test),
+        PASSMANAGER_DATA_DIR: directory,
+        PASSMANAGER_GRPC_PORT: '0',
+        PASSMANAGER_HTTP_PORT: `${(holder.address() as { port: number }).port}`,
+      });
+      const error = await startServer(config, { log: createLogger('silent') }).then(
+        () => undefined,
+        (thrown: NodeJS.ErrnoException) => thrown,
+      );
+      expect(error?.code).to.equal('EADDRINUSE');
+      const [row] = await test.query(
+        "select count(*)::int as n from pg_stat_activity where application_name = 'passmanager' and datname = current_database()",
+      );
+      expect(row!.n).to.equal(0);
+    } finally {
+      holder.close();
+      await test.drop();
+      await rm(directory, { recursive: true, force: true });
+    }
+  });
+
+  it('logs no secret of a whole run', async () => {
+    const server = await startTestServer();
+    const transport = createConnectTransport({ baseUrl: server.httpUrl, httpVersion: '1.1' });
+    const account = makeAccount();
+    await register(transport, account);
+    await refusalOf(register(transport, { ...account, srpSalt: new Uint8Array(31) }));
+    await refusalOf(logIn(transport, { ...account, srpSecret: new Uint8Array(32) }));
+    await list(await logIn(transport, account));
+    await server.stop();
+    const all = server.logged.join('');
+    for (const value of [account.usernameHash, account.srpSalt, account.srpVerifier, account.masterKeySalt]) {
+      expect(all).not.to.include(Buffer.from(value).toString('hex'));
+      expect(all).not.to.include(Buffer.from(value).toString('base64'));
+    }
+  });
+});
+
+/** Lets nobody into a database and ends who is in, or lets them in again. */
+async function away(admin: { host: string; user: string }, database: string, gone: boolean): Promise<void> {
+  const { default: pg } = await import('pg');
+  const client = new pg.Client({ ...admin, database: 'postgres' });
+  await client.connect();
+  await client.query(`alter database ${database} allow_connections ${!gone}`);
+  if (gone)
+    await client.query('select pg_terminate_backend(pid) from pg_stat_activity where datname = $1', [
+      database,
+    ]);
+  await client.end();
+}
+
+async function until(condition: () => Promise<boolean>): Promise<void> {
+  for (let attempt = 0; attempt < 100; attempt += 1) {
+    if (await condition()) return;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  throw new Error('it did not come to be');
+}
