@@ -103,6 +103,7 @@ describe('the structure', () => {
       ).to.equal(false);
       expect(runs("export * from './a.ts';\nexport { type A,\n  b } from './b.ts';\n")).to.equal(false);
       expect(runs("export { b } from './b.ts';\nexport const a = 1;\n")).to.equal(true);
+      expect(runs("export const a = () => Buffer.from('');\n")).to.equal(true);
       expect(runs("import { run } from './b.ts';\nrun();\n")).to.equal(true);
     });
   });

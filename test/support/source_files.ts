@@ -30,7 +30,7 @@ const IMPORT =
   /\b(?:import|export)\s+(?:type\s+)?([\w*{][^'";=()]*?)\s*from\s*['"]([^'"]+)['"]|\bimport\s*\(?\s*['"]([^'"]+)['"]/g;
 
 /** A statement that only passes on what another file has. */
-const FROM = /^(?:import|export)\b[^;]*?\bfrom\b[^;]*;/gm;
+const FROM = /^(?:import|export)\b[^;=()]*?\bfrom\s*['"][^;]*;/gm;
 
 /** A statement, which the formatter starts at the margin, that is more than a type. */
 const RUNS = /^(?!(?:export\s+)?(?:interface|type|declare)\b)[\w([`'"]/m;
