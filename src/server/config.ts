@@ -187,7 +187,12 @@ export const SETTINGS = {
     integer(1, 100_000),
   ),
   maxConnections: setting('MAX_CONNECTIONS', '1024', 'Open connections of each door.', integer(1, 1_000_000)),
-  rateLimit: setting('RATE_LIMIT', 'on', 'Kept for the limits on public calls.', onOff),
+  rateLimit: setting(
+    'RATE_LIMIT',
+    'on',
+    'Limits on how often public calls may be made. Without effect in this version.',
+    onOff,
+  ),
   maxEntryNameBytes: setting(
     'MAX_ENTRY_NAME_BYTES',
     '1024',
