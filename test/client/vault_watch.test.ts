@@ -117,9 +117,7 @@ describe('watching', () => {
       async function* ({ number }) {
         streams += 1;
         yield { revision: 10n + number };
-        // A real transport ends the stream when its signal is aborted; this one comes to itself a little later.
-        await new Promise((resolve) => setTimeout(resolve, 60));
-        yield { revision: 99n };
+        await forever();
       },
       2,
       { silenceLimitMs: 20 },

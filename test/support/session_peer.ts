@@ -54,6 +54,14 @@ export function quickPlatform(clock: { now: number } = { now: 0 }) {
   return { platform, waits };
 }
 
+/** Rejects when the signal is aborted, as a transport does. */
+function aborted(signal: AbortSignal | undefined): Promise<never> {
+  return new Promise((_, reject) => {
+    if (signal?.aborted) reject(signal.reason);
+    signal?.addEventListener('abort', () => reject(signal.reason), { once: true });
+  });
+}
+
 /** A session and the transport behind it. */
 export async function sessionPeer(
   answer: Answer,
@@ -122,8 +130,11 @@ export async function sessionPeer(
       async function* messages() {
         let sequence = 0n;
         try {
-          for await (const result of (await answer(request)) as AsyncIterable<object>) {
-            signal?.throwIfAborted();
+          const results = ((await answer(request)) as AsyncIterable<object>)[Symbol.asyncIterator]();
+          while (true) {
+            const next = await Promise.race([results.next(), aborted(signal)]);
+            if (next.done) return;
+            const result = next.value;
             const bytes = toBinary(
               request.rpc.result,
               create(request.rpc.result, result as never) as Message,
