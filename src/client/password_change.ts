@@ -190,7 +190,11 @@ class PasswordChange {
       try {
         return await this.#announceAndProve(current, next);
       } catch (error) {
-        if (error instanceof ServerRefusalError && error.verified && error.refusals[0]?.code === ErrorCode.NOT_DECRYPTED) {
+        if (
+          error instanceof ServerRefusalError &&
+          error.verified &&
+          error.refusals[0]?.code === ErrorCode.NOT_DECRYPTED
+        ) {
           throw new WrongCredentialsError(error);
         }
         if (!(error instanceof UnavailableError) || opening === MAXIMUM_OPENINGS) throw error;

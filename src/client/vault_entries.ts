@@ -245,7 +245,8 @@ export class VaultEntries {
       return this.#written(draft, revision);
     };
     return again(entryId).catch(async (error) => {
-      if (!(error instanceof ServerRefusalError && error.verified) || error.code !== 'entry_exists') throw error;
+      if (!(error instanceof ServerRefusalError && error.verified) || error.code !== 'entry_exists')
+        throw error;
       // The id belongs to an entry that was deleted in between: it cannot come back, its content can.
       const entry = await again(crypto.randomUUID());
       await this.#local.forget(entryId);

@@ -96,7 +96,9 @@ class RefusedCall extends Error {
   readonly refusal: Refusal;
 
   constructor(refusal: Refusal) {
-    super(`refused: ${Code[refusal.status]} ${JSON.stringify(reasons(refusal))}${refusal.sealed ? ' sealed' : ''}`);
+    super(
+      `refused: ${Code[refusal.status]} ${JSON.stringify(reasons(refusal))}${refusal.sealed ? ' sealed' : ''}`,
+    );
     this.refusal = refusal;
   }
 }
@@ -144,7 +146,11 @@ export class RawSession {
   /** The sealed envelope of a payload. */
   async envelope(path: string, plaintext: Uint8Array, requestNumber: bigint) {
     const aad = requestAad(path, this.sessionId, requestNumber);
-    return { sessionId: this.sessionId, requestNumber, encryptedData: await seal(this.clientToServer, plaintext, aad, random) };
+    return {
+      sessionId: this.sessionId,
+      requestNumber,
+      encryptedData: await seal(this.clientToServer, plaintext, aad, random),
+    };
   }
 
   /** One sealed call. `payload` is a message of the method's payload type, or bytes. */
@@ -189,7 +195,11 @@ export class RawSession {
     // biome-ignore lint/suspicious/noExplicitAny: as above.
   ): AsyncGenerator<any> {
     const path = `/${method.parent.typeName}/${method.name}`;
-    const secure = await this.envelope(path, toBinary(payloadSchema, create(payloadSchema, payload)), requestNumber);
+    const secure = await this.envelope(
+      path,
+      toBinary(payloadSchema, create(payloadSchema, payload)),
+      requestNumber,
+    );
     const messages = (async function* () {
       yield create(method.input, { secure } as never);
     })();
@@ -219,7 +229,11 @@ export class RawSession {
       sealed.encryptedData,
       failureAad(path, this.sessionId, requestNumber),
     );
-    return new RefusedCall({ status: error.code, failure: fromBinary(FailureSchema, plaintext), sealed: true });
+    return new RefusedCall({
+      status: error.code,
+      failure: fromBinary(FailureSchema, plaintext),
+      sealed: true,
+    });
   }
 }
 
@@ -281,7 +295,11 @@ export async function finishLogin(
   const answer = await callUnary(transport, SessionService.method.authenticateSession, request);
   if (Buffer.compare(answer.serverProofM2, proof.m2) !== 0) throw new Error('M2 is wrong');
   const session = await RawSession.fromKey(transport, answer.sessionId, proof.key);
-  const plaintext = await open(session.serverToClient, answer.encryptedResult, loginResultAad(answer.sessionId));
+  const plaintext = await open(
+    session.serverToClient,
+    answer.encryptedResult,
+    loginResultAad(answer.sessionId),
+  );
   return Object.assign(session, { result: fromBinary(AuthenticateSessionResultSchema, plaintext) });
 }
 
