@@ -1,0 +1,124 @@
+import { execFile } from 'node:child_process';
+import { copyFile, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { expect } from 'chai';
+import { build } from 'esbuild';
+
+const run = promisify(execFile);
+const ROOT = fileURLToPath(new URL('../../', import.meta.url));
+const TSC = join(ROOT, 'node_modules/.bin/tsc');
+
+const CONSUMER = `
+import { createGrpcTransport, logIn, MemoryStore, registerUser, type Vault, VaultError } from 'passmanager/client';
+import { common, data } from 'passmanager/contract';
+
+export async function play(url: string): Promise<string> {
+  const transport = createGrpcTransport({ url });
+  await registerUser(transport, { username: 'alice', password: 'correct horse' });
+  const vault: Vault = await logIn(transport, { username: 'alice', password: 'correct horse', store: new MemoryStore() });
+  const entry = await vault.create({ name: 'Bank', website: 'https://bank.example' });
+  const found = await vault.search('bank');
+  const changed = await vault.update(entry, { password: undefined });
+  try {
+    await vault.logOut();
+  } catch (error) {
+    if (error instanceof VaultError && error.code === 'unavailable') return error.code;
+  }
+  // @ts-expect-error: a name is a text
+  await vault.create({ name: 1 });
+  return \`\${found.length} \${changed.revision + 1n} \${data.DataService.typeName} \${common.ErrorCode.NOT_DECRYPTED}\`;
+}
+`;
+
+describe('the built package', function () {
+  this.timeout(60_000);
+  let directory: string;
+
+  /** A project that has the package among its modules, and of this repository nothing but what was built. */
+  before(async () => {
+    directory = await mkdtemp(join(tmpdir(), 'pm-build-'));
+    const installed = join(directory, 'node_modules/passmanager');
+    await mkdir(installed, { recursive: true });
+    await run(TSC, ['-p', join(ROOT, 'tsconfig.build.json'), '--outDir', join(installed, 'dist')]);
+    await copyFile(join(ROOT, 'package.json'), join(installed, 'package.json'));
+    await symlink(join(ROOT, 'node_modules'), join(installed, 'node_modules'));
+    await writeFile(join(directory, 'package.json'), '{ "type": "module" }');
+  });
+  after(() => rm(directory, { recursive: true, force: true }));
+
+  it('is built by npm run build from the same project file', async () => {
+    const { scripts } = JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8'));
+    expect(scripts.build).to.equal('rm -rf dist && tsc -p tsconfig.build.json');
+  });
+
+  it('exports nothing else', async () => {
+    await writeFile(join(directory, 'deep.js'), `import 'passmanager/dist/src/client/vault.js';`);
+    const failed = await run(process.execPath, ['deep.js'], { cwd: directory }).catch(
+      (error) => error.stderr,
+    );
+    expect(failed).to.include('ERR_PACKAGE_PATH_NOT_EXPORTED');
+  });
+
+  it('is imported by plain Node from another directory', async () => {
+    const program = `
+      import * as client from 'passmanager/client';
+      import * as contract from 'passmanager/contract';
+      const kdf = { ...client.DEFAULT_KDF_PARAMETERS, memoryKib: 19456, iterations: 2 };
+      const root = await client.argon2idInNode(new Uint8Array(3), new Uint8Array(32), kdf);
+      console.log(JSON.stringify([typeof client.logIn, typeof client.createGrpcTransport, root.length,
+        contract.user.UserService.typeName, client.parsePasswordCsv('url,username,password\\na,b,c').length]));
+    `;
+    await writeFile(join(directory, 'program.js'), program);
+    const { stdout } = await run(process.execPath, ['--no-strip-types', 'program.js'], { cwd: directory });
+    expect(JSON.parse(stdout)).to.deep.equal([
+      'function',
+      'function',
+      32,
+      'passmanager.user.v1.UserService',
+      1,
+    ]);
+  });
+
+  it('is bundled for browsers, without any module of Node', async () => {
+    const { metafile, outputFiles } = await build({
+      stdin: {
+        contents: `export { logIn, registerUser } from 'passmanager/client';`,
+        resolveDir: directory,
+      },
+      bundle: true,
+      platform: 'browser',
+      format: 'esm',
+      write: false,
+      metafile: true,
+      logLevel: 'silent',
+    });
+    const inputs = Object.keys(metafile.inputs);
+    expect(inputs.some((path) => path.endsWith('dist/src/client/browser.js'))).to.equal(true);
+    expect(inputs.filter((path) => /grpc-js|connect-node|\/argon2\//.test(path))).to.deep.equal([]);
+    expect(outputFiles[0]!.text).to.include('logIn');
+  });
+
+  for (const moduleResolution of ['nodenext', 'bundler']) {
+    it(`type-checks a consumer under ${moduleResolution}, declarations included`, async () => {
+      await writeFile(join(directory, 'consumer.ts'), CONSUMER);
+      const options = {
+        strict: true,
+        noEmit: true,
+        target: 'es2022',
+        lib: ['esnext', 'dom'],
+        types: [],
+        module: moduleResolution === 'bundler' ? 'esnext' : 'nodenext',
+        moduleResolution,
+        customConditions: ['node'],
+        skipLibCheck: false,
+      };
+      const config = { compilerOptions: options, files: ['consumer.ts'] };
+      await writeFile(join(directory, 'tsconfig.json'), JSON.stringify(config));
+      const { stdout } = await run(TSC, ['-p', directory], { cwd: directory }).catch((error) => error);
+      expect(stdout).to.equal('');
+    });
+  }
+});
