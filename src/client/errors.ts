@@ -23,6 +23,7 @@ export type VaultErrorCode =
   | 'too_many_requests'
   | 'unavailable'
   | 'server_error'
+  | 'unverified_refusal'
   | 'batch_interrupted'
   | 'invalid_input'
   | 'closed';
@@ -198,7 +199,10 @@ export class ReadOnlyVaultError extends VaultError {
   }
 }
 
-/** A batch of several calls stopped on the way. Each call is all or nothing; `done` names what earlier ones did. */
+/**
+ * A batch of several calls stopped on the way. Each call is all or nothing; `done` names what earlier ones did. Where the cause
+ * names fields, `entries[0]` is the first entry after those.
+ */
 export class BatchInterruptedError extends VaultError {
   /** The ids of the entries that were written. */
   readonly done: readonly string[];

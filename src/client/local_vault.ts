@@ -224,6 +224,7 @@ export class LocalVault {
         }
       }
       this.#vaultKey = vaultKey;
+      if (!this.wasSynced) this.names.clear();
       await this.#apply({ put: group, state: { ...this.#state, ...state } });
     });
   }

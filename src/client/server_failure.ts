@@ -6,7 +6,6 @@ import { Code, ConnectError } from '@connectrpc/connect';
 import { ErrorCode, type Failure, FailureSchema } from '../../gen/passmanager/common/v1/error_pb.ts';
 import { SecureResponseSchema } from '../../gen/passmanager/common/v1/secure_pb.ts';
 import {
-  InvalidInputError,
   type Refusal,
   ServerRefusalError,
   TooManyRequestsError,
@@ -99,6 +98,19 @@ const REFUSALS: ReadonlyMap<ErrorCode, readonly [VaultErrorCode, string]> = new 
   [ErrorCode.REGISTRATION_REFUSED, ['registration_refused', 'the server does not take this registration']],
 ]);
 
+/**
+ * A failure of a sealed call as callers see it. What is not sealed may come from anybody on the path, so it is not told as the
+ * server's word about an entry or an account.
+ */
+export function toSealedCallError(failure: CallFailure): VaultError {
+  const error = toVaultError(failure);
+  if (failure.verified || !(error instanceof ServerRefusalError) || error instanceof TooManyRequestsError)
+    return error;
+  const { refusals, verified } = failure;
+  const message = 'the request was refused without a proof that it was by the server';
+  return new ServerRefusalError('unverified_refusal', message, { refusals, verified, cause: failure });
+}
+
 /** The failure as the error that callers of the library see. */
 export function toVaultError(failure: CallFailure): VaultError {
   const { refusals, verified, errorCode } = failure;
@@ -107,7 +119,6 @@ export function toVaultError(failure: CallFailure): VaultError {
   if (errorCode === ErrorCode.TOO_MANY_REQUESTS || failure.status === Code.ResourceExhausted) {
     return new TooManyRequestsError({ ...details, retryAfterSeconds: failure.retryAfterSeconds });
   }
-  if (failure.cause instanceof InvalidInputError) return failure.cause;
   const [code, message] = REFUSALS.get(errorCode ?? ErrorCode.UNSPECIFIED) ?? [
     'server_error',
     'the server failed or did not understand',

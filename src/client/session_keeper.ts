@@ -19,7 +19,7 @@ import { ATTEMPT_TIMEOUT_MS, waitOrGiveUp } from './public_call.ts';
 import type { RetryPolicy } from './retry.ts';
 import type { SealedRpc } from './sealed_rpcs.ts';
 import { type SealedSession, SessionSpentError } from './sealed_session.ts';
-import { CallFailure, toVaultError } from './server_failure.ts';
+import { CallFailure, toSealedCallError } from './server_failure.ts';
 import type { VaultTransport } from './transport.ts';
 
 /** How many times one call may open a new session. */
@@ -146,10 +146,10 @@ export class SessionKeeper {
           continue;
         }
         if (!(error instanceof CallFailure)) throw error;
-        if (!retry) throw toVaultError(error);
+        if (!retry) throw toSealedCallError(error);
         const context = { platform: this.#platform, transport: this.#transport, retry: this.#retry, signal };
         await waitOrGiveUp(context, error, count).catch((given) => {
-          throw given instanceof CallFailure ? toVaultError(given) : given;
+          throw given instanceof CallFailure ? toSealedCallError(given) : given;
         });
         count += 1;
       }

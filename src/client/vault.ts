@@ -91,10 +91,9 @@ export async function openVault(context: CallContext, options: LogInOptions): Pr
     },
   };
   const login = await openSession(loginContext, { password: options.password });
-  const header = await openVaultHeader(login.masterKey!, login.encryptedVaultHeader).finally(() =>
-    login.masterKey!.fill(0),
-  );
+  let header: VaultHeader | undefined;
   try {
+    header = await openVaultHeader(login.masterKey!, login.encryptedVaultHeader);
     const local = await openLocalVault({
       store: options.store ?? new MemoryStore(),
       vaultKey: await importSealKey(header.vaultKey),
@@ -104,8 +103,13 @@ export async function openVault(context: CallContext, options: LogInOptions): Pr
       random: context.platform.random,
     });
     return new Vault({ context: loginContext, login, header, local, renewal: options.renewal ?? 'never' });
+  } catch (error) {
+    login.session.close();
+    login.kept.srpSecret.fill(0);
+    throw error;
   } finally {
-    header.vaultKey.fill(0);
+    login.masterKey?.fill(0);
+    header?.vaultKey.fill(0);
   }
 }
 
@@ -195,7 +199,10 @@ export class Vault {
     return this.#entries.update(entry, changes, options.signal);
   }
 
-  /** Changes entries, up to 500 a call; each call is all or nothing. */
+  /**
+   * Changes entries, up to 500 a call; each call is all or nothing. Throws ServerRefusalError 'revision_conflict', whose
+   * refusals name every entry that somebody else changed first.
+   */
   async updateMany(
     updates: readonly { readonly entry: EntryRef; readonly changes: EntryChanges }[],
     options?: ProgressOptions,

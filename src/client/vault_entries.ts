@@ -292,6 +292,9 @@ export class VaultEntries {
         if (name === undefined || name.version < seen) doubtful.push(entryId);
         else if (kind !== undefined) names.put({ id: entryId, name: name.name, kind, revision });
       }
+      if (page.entries.length === 0 && page.nextPageToken !== '') {
+        throw new UntrustedAnswerError('a page that leads nowhere');
+      }
       pageToken = page.nextPageToken;
     } while (pageToken !== '');
     for (const { id } of names.all()) if (!listed.has(id)) names.remove(id);

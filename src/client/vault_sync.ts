@@ -1,6 +1,7 @@
 /** Following the server: pages of what changed, each applied whole, so that a sync may stop and go on anywhere. */
 import { equalBytes } from '../protocol/bytes.ts';
 import type { EntryProblem } from './entry.ts';
+import { UntrustedAnswerError } from './errors.ts';
 import type { LocalVault } from './local_vault.ts';
 import { RPC } from './sealed_rpcs.ts';
 import type { SessionKeeper } from './session_keeper.ts';
@@ -37,6 +38,9 @@ export async function syncVault(
       { sinceRevision: state.revision, pageSize: PAGE_SIZE, historyId: state.historyId },
       { signal },
     );
+    if (page.hasMore && !page.reset && page.nextRevision <= state.revision) {
+      throw new UntrustedAnswerError('a page that leads nowhere');
+    }
     const startsAnew =
       page.reset || (state.historyId.length > 0 && !equalBytes(state.historyId, page.historyId));
     const followed = await local.follow(

@@ -1,6 +1,7 @@
+import { create } from '@bufbuild/protobuf';
 import { Code, ConnectError } from '@connectrpc/connect';
 import { expect } from 'chai';
-import { ErrorCode } from '../../gen/passmanager/common/v1/error_pb.ts';
+import { ErrorCode, FailureSchema } from '../../gen/passmanager/common/v1/error_pb.ts';
 import {
   ClosedError,
   PasswordChangedError,
@@ -58,6 +59,18 @@ describe('the keeper of a session', () => {
     const error = (await rejection(keeper.call(RPC.getEntry, { entryId }))) as ServerRefusalError;
     expect([error.code, error.verified]).to.deep.equal(['entry_not_found', true]);
     expect(seen.length).to.equal(1);
+  });
+
+  it('does not pass off a refusal in clear as the word of the server', async () => {
+    const detail = {
+      desc: FailureSchema,
+      value: create(FailureSchema, { errorList: [{ field: 'entry_id', code: ErrorCode.FIELD_NOT_FOUND }] }),
+    };
+    const { keeper } = await keeperOf(
+      failing(1, () => new ConnectError('x', Code.NotFound, undefined, [detail])),
+    );
+    const error = (await rejection(keeper.call(RPC.getEntry, { entryId }))) as ServerRefusalError;
+    expect([error.code, error.verified]).to.deep.equal(['unverified_refusal', false]);
   });
 
   it('gives up after the last attempt, and says so', async () => {
