@@ -1,0 +1,62 @@
+import { expect } from 'chai';
+import type { Executor } from '../../src/database/database.ts';
+import { DatabaseReadiness } from '../../src/server/readiness.ts';
+
+describe('readiness', () => {
+  let answers: boolean;
+  let asked: number;
+  const database: Executor = {
+    execute: async () => {
+      asked += 1;
+      if (!answers) throw new Error('out of reach');
+      return { rows: [] };
+    },
+  };
+
+  beforeEach(() => {
+    answers = true;
+    asked = 0;
+  });
+
+  const until = async (condition: () => boolean) => {
+    for (let attempt = 0; attempt < 200 && !condition(); attempt += 1)
+      await new Promise((r) => setTimeout(r, 5));
+    expect(condition()).to.equal(true);
+  };
+
+  it('is false before it was asked, and what the database says once it was', async () => {
+    const readiness = new DatabaseReadiness(database, 1_000);
+    expect(readiness.isServing()).to.equal(false);
+    await readiness.start();
+    expect(readiness.isServing()).to.equal(true);
+    readiness.stop();
+  });
+
+  it('tells each change once, goes on asking, and tells nobody who asked not to be told', async () => {
+    const readiness = new DatabaseReadiness(database, 5);
+    const told: boolean[] = [];
+    const untold: boolean[] = [];
+    readiness.onChange((serving) => told.push(serving));
+    readiness.onChange((serving) => untold.push(serving))();
+    await readiness.start();
+    answers = false;
+    await until(() => !readiness.isServing());
+    const before = asked;
+    await until(() => asked > before + 2);
+    answers = true;
+    await until(() => readiness.isServing());
+    readiness.stop();
+    expect(told).to.deep.equal([true, false, true, false]);
+    expect(untold).to.deep.equal([]);
+  });
+
+  it('asks no more once it is stopped, whatever comes late', async () => {
+    const readiness = new DatabaseReadiness(database, 1);
+    await readiness.start();
+    readiness.stop();
+    const before = asked;
+    await new Promise((resolve) => setTimeout(resolve, 30));
+    expect(asked).to.equal(before);
+    expect(readiness.isServing()).to.equal(false);
+  });
+});
