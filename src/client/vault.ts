@@ -8,6 +8,7 @@ import { importSealKey } from '../protocol/seal.ts';
 import { hashUsername } from './credentials.ts';
 import type { EntryChanges, EntryProblem, EntrySummary, NewEntry, VaultEntry } from './entry.ts';
 import {
+  InvalidInputError,
   PasswordChangedError,
   ReadOnlyVaultError,
   ServerRefusalError,
@@ -86,8 +87,8 @@ export async function openVault(context: CallContext, options: LogInOptions): Pr
     ...context,
     usernameHash: hashUsername(options.username),
     limits: {
-      maximumRequests: BigInt(options.maximumRequests ?? 0),
-      expirySeconds: BigInt(options.expirySeconds ?? 0),
+      maximumRequests: limit(options.maximumRequests),
+      expirySeconds: limit(options.expirySeconds),
     },
   };
   const login = await openSession(loginContext, { password: options.password });
@@ -445,6 +446,12 @@ export class Vault {
       throw error;
     }
   }
+}
+
+function limit(asked = 0): bigint {
+  if (!Number.isSafeInteger(asked) || asked < -1)
+    throw new InvalidInputError('a limit is a whole number from -1');
+  return BigInt(asked);
 }
 
 function isLost(error: unknown): boolean {

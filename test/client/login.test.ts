@@ -41,6 +41,12 @@ describe('logging in', () => {
     expect(await rejection(logIn({ password: '' }))).to.be.instanceOf(InvalidInputError);
   });
 
+  it('refuses limits that are no limits', async () => {
+    for (const limits of [{ maximumRequests: 1.5 }, { maximumRequests: -2 }, { expirySeconds: Number.NaN }]) {
+      expect(await rejection(logIn(limits))).to.be.instanceOf(InvalidInputError);
+    }
+  });
+
   // biome-ignore lint/suspicious/noExplicitAny: a server that lies in any field.
   const lies: [string, string, (message: any) => void][] = [
     ['B = 0', 'StartSession', (m) => m.ephPublicB.fill(0)],

@@ -1,4 +1,7 @@
 import { expect } from 'chai';
+import { hashUsername } from '../../src/client/credentials.ts';
+import { newMessages } from '../../src/client/entry.ts';
+import { openEntry, sealEntry } from '../../src/client/entry_seal.ts';
 import {
   InvalidInputError,
   PasswordChangedError,
@@ -10,16 +13,24 @@ import {
   WrongCredentialsError,
 } from '../../src/client/errors.ts';
 import { MemoryStore, type PasswordChangeProgress, type Vault } from '../../src/client/index.ts';
+import { openSession } from '../../src/client/login.ts';
+import { completePlatform } from '../../src/client/platform.ts';
+import { DEFAULT_RETRY_POLICY } from '../../src/client/retry.ts';
+import { openVaultHeader } from '../../src/client/vault_header.ts';
+import { importSealKey } from '../../src/protocol/seal.ts';
 import {
   type ClientWorld,
   type Disturbance,
   losingAnswers,
   losingRequests,
+  quickArgon2id,
   startClientWorld,
 } from '../support/client_world.ts';
 import { rejection } from '../support/rejection.ts';
 
 const passwords = { currentPassword: 'old password', newPassword: 'new password' };
+
+const random = (length: number) => crypto.getRandomValues(new Uint8Array(length));
 
 describe('changing the password', () => {
   let world: ClientWorld;
@@ -147,12 +158,20 @@ describe('changing the password', () => {
 
   it('loses no entry of a kind, and no field, that it does not know', async () => {
     const { id } = (await vault.list()).entries[0]!;
-    const before = await bytesOf(id);
+    const future = newMessages({ name: 'from the future', password: 'p0' });
+    future.name.kind = 77 as never;
+    future.data.$unknown = [{ no: 1000, wireType: 2, data: Uint8Array.of(2, 8, 9) }];
+    const sealed = await sealEntry(await vaultKeyOf('old password'), id, future, random);
+    await world.server.database.query(
+      'update secure_data set entry_name = $2, entry_data = $3 where entry_id = $1',
+      [id, sealed.entryName, sealed.entryData],
+    );
     await vault.changePassword(passwords);
-    const after = await bytesOf(id);
-    expect(after.entry_name.length).to.equal(before.entry_name.length);
-    expect(after.entry_data.length).to.equal(before.entry_data.length);
-    expect(after.entry_data.equals(before.entry_data)).to.equal(false);
+    const { entry_name: entryName, entry_data: entryData } = await bytesOf(id);
+    const { name, data } = await openEntry(await vaultKeyOf('new password'), id, { entryName, entryData });
+    expect(name).to.deep.equal(future.name);
+    expect(data).to.deep.equal(future.data);
+    expect((await vault.list()).entries.map((entry) => entry.name)).not.to.include('from the future');
   });
 
   it('changes everything at once, ends every other session, and goes on', async () => {
@@ -233,6 +252,22 @@ describe('changing the password', () => {
       });
     }
   }
+
+  /** The key that the vault's entries are sealed under. */
+  const vaultKeyOf = async (password: string) => {
+    const login = await openSession(
+      {
+        platform: completePlatform({ argon2id: quickArgon2id }),
+        transport: world.transport,
+        retry: DEFAULT_RETRY_POLICY,
+        usernameHash: hashUsername(username),
+        limits: { maximumRequests: 1n, expirySeconds: 60n },
+      },
+      { password },
+    );
+    const header = await openVaultHeader(login.masterKey!, login.encryptedVaultHeader);
+    return importSealKey(header.vaultKey);
+  };
 
   const bytesOf = async (id: string) =>
     (
