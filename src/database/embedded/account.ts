@@ -3,6 +3,7 @@
  * without privileges, in the first of several ways that this machine allows (docs/adr/0003).
  */
 import { spawnSync } from 'node:child_process';
+import { userInfo } from 'node:os';
 import { dirname } from 'node:path';
 import { EmbeddedPostgresError } from './errors.ts';
 
@@ -63,15 +64,32 @@ export const WAYS: readonly Account[] = [
 ];
 
 /**
- * The account for this process: its own, or for root the first of `ways` that can run `program` and reach `dataDir`.
- * Throws EmbeddedPostgresError where none can.
+ * What a user id without a name may try: PostgreSQL looks its user up and refuses to run as nobody known. Containers are
+ * often given such ids.
+ */
+const NAMED: Account = {
+  ...OWN,
+  name: 'unshare',
+  prefix: ['unshare', '--user', `--map-user=${UNPRIVILEGED_ID}`, `--map-group=${UNPRIVILEGED_ID}`],
+};
+
+/**
+ * The account for this process: its own where that will do, or the first of `ways` that can run `program` and reach
+ * `dataDir`. Throws EmbeddedPostgresError where none can.
  */
 export function chooseAccount(
   program: string,
   dataDir: string,
-  { isRoot = process.getuid?.() === 0, ways = WAYS, works = wayWorks } = {},
+  { isRoot = process.getuid?.() === 0, hasName = hasUserName(), ways = WAYS, works = wayWorks } = {},
 ): Account {
-  if (!isRoot) return OWN;
+  if (!isRoot) {
+    if (hasName) return OWN;
+    if (works(NAMED, program, dataDir)) return NAMED;
+    throw new EmbeddedPostgresError(
+      `PostgreSQL needs a user with a name, and user id ${process.getuid?.()} has none here: add it to /etc/passwd, start ` +
+        'the server as another user, or set PASSMANAGER_DATABASE_URL',
+    );
+  }
   const account = ways.find((way) => works(way, program, dataDir));
   if (account === undefined) {
     throw new EmbeddedPostgresError(
@@ -81,6 +99,14 @@ export function chooseAccount(
     );
   }
   return account;
+}
+
+function hasUserName(): boolean {
+  try {
+    return userInfo().username !== '';
+  } catch {
+    return false;
+  }
 }
 
 /** Tries a way on the program itself and on the directory above the data. */

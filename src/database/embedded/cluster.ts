@@ -27,8 +27,8 @@ export async function prepareCluster(parts: ClusterParts): Promise<void> {
   try {
     await removeUnfinished(layout);
     if (!(await exists(layout.cluster))) await makeCluster(parts);
-    await checkVersion(layout, binaries);
     await takeOwnership(layout.cluster, account);
+    await checkVersion(layout, binaries);
     await writeDurably(
       join(layout.cluster, 'postgresql.conf'),
       postgresqlConf(maxConnections),

@@ -1,12 +1,16 @@
 /**
  * The lock of a data directory: one server at a time. The kernel releases it when the process ends, kill -9 included, so
  * that nothing stale is left to judge. Node has no flock, but it brings SQLite, whose exclusive transaction on a file is
- * a POSIX record lock (fcntl(2)): it holds between processes, containers and users that share the directory.
+ * a POSIX record lock (fcntl(2)): it holds between processes, containers and users that share the directory. Such a lock
+ * also goes when its process closes any other descriptor of the file: nothing here opens it otherwise (docs/adr/0005).
  */
 import { chmodSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { DataDirectoryInUseError, EmbeddedPostgresError } from './errors.ts';
+
+/** A lock ends when it is released, not when the garbage collector finds that nobody refers to its file. */
+const held = new Set<DatabaseSync>();
 
 /** SQLITE_BUSY, the low byte of SQLite's result codes. */
 const SQLITE_BUSY = 5;
@@ -23,7 +27,11 @@ export function lockDataDirectory(dataDir: string): () => void {
     // Without a journal in memory SQLite would put one beside the file.
     file.exec('pragma journal_mode = memory; begin exclusive');
     chmodSync(path, 0o600);
-    return () => file?.isOpen && file.close();
+    const locked = file;
+    held.add(locked);
+    return () => {
+      if (held.delete(locked)) locked.close();
+    };
   } catch (error) {
     file?.close();
     const { errcode } = error as { errcode?: number };

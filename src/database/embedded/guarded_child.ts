@@ -22,7 +22,7 @@ export interface GuardedChild {
  * child gets the signal `$0`. A line means that the child ended first. The guard is nobody's child, so that PostgreSQL
  * does not find a stranger among its own.
  */
-const GUARD = '( ( read -r _ <&3 || kill "-$0" $$ ) </dev/null >/dev/null 2>&1 & ); exec "$@" 3<&-';
+const GUARD = '( ( cd /; read -r _ <&3 || kill "-$0" $$ ) </dev/null >/dev/null 2>&1 & ); exec "$@" 3<&-';
 
 /**
  * Starts a program under an account, with an environment of its own.

@@ -1,0 +1,68 @@
+import { spawnSync } from 'node:child_process';
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect } from 'chai';
+import { type Account, chooseAccount, WAYS, wayWorks } from '../../../src/database/embedded/account.ts';
+import { EmbeddedPostgresError } from '../../../src/database/embedded/errors.ts';
+import { isRoot, remove, temporaryDirectory } from '../../support/embedded.ts';
+
+describe('the account of PostgreSQL', () => {
+  const choose = (possible: readonly string[], more = {}): Account =>
+    chooseAccount('/program', '/data', {
+      isRoot: true,
+      works: ({ name }) => possible.includes(name),
+      ...more,
+    });
+
+  it('is refused to root where no way works, with what to do', () => {
+    expect(() => choose([])).to.throw(EmbeddedPostgresError, 'PASSMANAGER_DATABASE_URL');
+  });
+
+  it('is refused to a user without a name where none can be given, with what to do', () => {
+    expect(() => choose([], { isRoot: false, hasName: false })).to.throw(
+      EmbeddedPostgresError,
+      '/etc/passwd',
+    );
+  });
+
+  it('is the server’s own when that is not root', () => {
+    expect(choose(['setpriv', 'unshare', 'setuid'], { isRoot: false, hasName: true })).to.deep.include({
+      name: 'own',
+      prefix: [],
+      spawnId: undefined,
+      ownerId: undefined,
+    });
+  });
+
+  it('has a name by a user namespace when the server’s user has none', () => {
+    const account = choose(['unshare'], { isRoot: false, hasName: false });
+    expect(account).to.deep.include({ name: 'unshare', ownerId: undefined });
+  });
+
+  it('is, for root, the first way that works', () => {
+    expect(choose(['setpriv', 'unshare', 'setuid']).name).to.equal('setpriv');
+    expect(choose(['unshare', 'setuid']).name).to.equal('unshare');
+    expect(choose(['setuid']).name).to.equal('setuid');
+  });
+
+  it('does not work by a program that is not there, nor for one', () => {
+    const missing: Account = { ...WAYS[0]!, prefix: ['no-such-program-here'] };
+    expect(wayWorks(missing, '/bin/true', '/tmp/data')).to.equal(false);
+    for (const way of WAYS) expect(wayWorks(way, '/no/such/program', '/tmp/data'), way.name).to.equal(false);
+  });
+
+  it('does not work by a plain change of user below a directory that only root may enter', function () {
+    if (!isRoot) return this.skip();
+    const directory = temporaryDirectory();
+    try {
+      mkdirSync(join(directory, 'inner'));
+      const works = WAYS.filter((way) => wayWorks(way, '/bin/true', join(directory, 'inner', 'data')));
+      expect(works.map(({ name }) => name)).not.to.include('setuid');
+      expect(works).not.to.have.length(0);
+      spawnSync('chmod', ['755', directory]);
+      expect(wayWorks(WAYS.at(-1)!, '/bin/true', join(directory, 'inner', 'data'))).to.equal(true);
+    } finally {
+      remove(directory);
+    }
+  });
+});

@@ -1,0 +1,37 @@
+import { expect } from 'chai';
+import {
+  DataDirectoryInUseError,
+  DiskFullError,
+  EmbeddedPostgresError,
+  ForeignVersionError,
+  NoPostgresBinariesError,
+  saysDiskFull,
+} from '../../../src/database/embedded/errors.ts';
+
+describe('the errors of the embedded PostgreSQL', () => {
+  it('have a kind of their own and one in common', () => {
+    const errors = {
+      DataDirectoryInUseError: new DataDirectoryInUseError('/data'),
+      DiskFullError: new DiskFullError('/data'),
+      ForeignVersionError: new ForeignVersionError('/data', '17', '18'),
+      NoPostgresBinariesError: new NoPostgresBinariesError('package'),
+      EmbeddedPostgresError: new EmbeddedPostgresError('why'),
+    };
+    for (const [name, error] of Object.entries(errors)) {
+      expect(error).to.be.instanceOf(EmbeddedPostgresError);
+      expect(error.name).to.equal(name);
+    }
+  });
+
+  it('tell a full disk by what programs and the system say of it', () => {
+    for (const text of [
+      'could not write to file "pg_wal/xlogtemp.12": No space left on device',
+      'initdb: error: could not write file: Disk quota exceeded',
+      'could not extend file "base/1/1249": File too large',
+      'ENOSPC',
+    ]) {
+      expect(saysDiskFull(text), text).to.equal(true);
+    }
+    for (const text of ['', 'Permission denied', 'EACCES']) expect(saysDiskFull(text), text).to.equal(false);
+  });
+});
