@@ -26,6 +26,8 @@ export type {
   NewEntry,
   VaultEntry,
 } from './entry.ts';
+export type { EntryList, FoundEntries, ProgressOptions } from './entry_reader.ts';
+export type { EntryRef, EntryUpdate } from './entry_writer.ts';
 export * from './errors.ts';
 export type {
   PasswordChangeOptions,
@@ -33,11 +35,11 @@ export type {
   PasswordChangeReport,
 } from './password_change.ts';
 export type { PlatformOptions } from './platform.ts';
+export type { Side } from './refused_copies.ts';
 export type { RegistrationOptions } from './registration.ts';
 export type { RetryPolicy } from './retry.ts';
 export { isConfidentialUrl, markConfidential, type VaultTransport } from './transport.ts';
 export { type LogInOptions, type Renewal, type SessionInfo, Vault } from './vault.ts';
-export type { EntryList, EntryRef, FoundEntries, ProgressOptions, Side } from './vault_entries.ts';
 export {
   MemoryStore,
   type SealedCopy,

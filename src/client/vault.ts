@@ -7,6 +7,8 @@ import { equalBytes } from '../protocol/bytes.ts';
 import { importSealKey } from '../protocol/seal.ts';
 import { hashUsername } from './credentials.ts';
 import type { EntryChanges, EntryProblem, EntrySummary, NewEntry, VaultEntry } from './entry.ts';
+import { type EntryList, EntryReader, type FoundEntries, type ProgressOptions } from './entry_reader.ts';
+import { type EntryRef, type EntryUpdate, EntryWriter } from './entry_writer.ts';
 import {
   InvalidInputError,
   PasswordChangedError,
@@ -26,17 +28,10 @@ import {
 } from './login.ts';
 import { changePassword, type PasswordChangeOptions, type PasswordChangeReport } from './password_change.ts';
 import type { CallContext } from './public_call.ts';
+import { resolveRefusedCopy, type Side } from './refused_copies.ts';
 import { CHANGE_RPC, RPC } from './sealed_rpcs.ts';
 import type { SealedSession } from './sealed_session.ts';
 import { SessionKeeper } from './session_keeper.ts';
-import {
-  type EntryList,
-  type EntryRef,
-  type FoundEntries,
-  type ProgressOptions,
-  type Side,
-  VaultEntries,
-} from './vault_entries.ts';
 import { openVaultHeader, unknownFeatures, vaultKeyId } from './vault_header.ts';
 import { MemoryStore, type VaultStore } from './vault_store.ts';
 import { type SyncReport, syncVault } from './vault_sync.ts';
@@ -121,7 +116,8 @@ export class Vault {
   readonly #renewal: Renewal;
   readonly #local: LocalVault;
   readonly #keeper: SessionKeeper;
-  readonly #entries: VaultEntries;
+  readonly #reader: EntryReader;
+  readonly #writer: EntryWriter;
   readonly #unknownFeatures: readonly string[];
   #context: LoginContext;
   #encryptedHeader: Uint8Array;
@@ -146,7 +142,8 @@ export class Vault {
       session: parts.login.session,
       reopen: parts.renewal === 'never' ? undefined : () => this.#reopen(),
     });
-    this.#entries = new VaultEntries(this.#keeper, this.#local);
+    this.#reader = new EntryReader(this.#keeper, this.#local);
+    this.#writer = new EntryWriter(this.#keeper, this.#local, this.#reader);
   }
 
   /** Whether a newer client has made this vault need features that this one does not know: it reads, and does not write. */
@@ -157,23 +154,23 @@ export class Vault {
   /** Creates an entry. */
   async create(entry: NewEntry, options: { signal?: AbortSignal } = {}): Promise<VaultEntry> {
     this.#requireWritable();
-    return this.#entries.create(entry, options.signal);
+    return this.#writer.create(entry, options.signal);
   }
 
   /** Creates entries, up to 500 a call; each call is all or nothing. Throws BatchInterruptedError when a later call fails. */
   async createMany(entries: readonly NewEntry[], options?: ProgressOptions): Promise<VaultEntry[]> {
     this.#requireWritable();
-    return this.#entries.createMany(entries, options);
+    return this.#writer.createMany(entries, options);
   }
 
   /** The entry as the server has it now. Throws ServerRefusalError 'entry_not_found', or EntryProblemError with both sides. */
   async get(entryId: string, options: { signal?: AbortSignal } = {}): Promise<VaultEntry> {
-    return this.#entries.get(entryId, options.signal);
+    return this.#reader.get(entryId, options.signal);
   }
 
   /** Several entries as the server has them now. */
   async getMany(entryIds: readonly string[], options?: ProgressOptions): Promise<FoundEntries> {
-    return this.#entries.getMany(entryIds, options);
+    return this.#reader.getMany(entryIds, options);
   }
 
   /** The client's own copy, without asking the server; undefined when there is none. */
@@ -197,36 +194,33 @@ export class Vault {
     options: { signal?: AbortSignal } = {},
   ): Promise<VaultEntry> {
     this.#requireWritable();
-    return this.#entries.update(entry, changes, options.signal);
+    return this.#writer.update(entry, changes, options.signal);
   }
 
   /**
    * Changes entries, up to 500 a call; each call is all or nothing. Throws ServerRefusalError 'revision_conflict', whose
    * refusals name every entry that somebody else changed first.
    */
-  async updateMany(
-    updates: readonly { readonly entry: EntryRef; readonly changes: EntryChanges }[],
-    options?: ProgressOptions,
-  ): Promise<VaultEntry[]> {
+  async updateMany(updates: readonly EntryUpdate[], options?: ProgressOptions): Promise<VaultEntry[]> {
     this.#requireWritable();
-    return this.#entries.updateMany(updates, options);
+    return this.#writer.updateMany(updates, options);
   }
 
   /** Deletes an entry for good. Throws RevisionConflictError when somebody else changed it first. */
   async delete(entry: EntryRef, options: { signal?: AbortSignal } = {}): Promise<void> {
     this.#requireWritable();
-    await this.#entries.delete(entry, options.signal);
+    await this.#writer.delete(entry, options.signal);
   }
 
   /** Deletes entries, up to 500 a call; each call is all or nothing. */
   async deleteMany(entries: readonly EntryRef[], options?: ProgressOptions): Promise<void> {
     this.#requireWritable();
-    await this.#entries.deleteMany(entries, options);
+    await this.#writer.deleteMany(entries, options);
   }
 
   /** All names, in alphabetical order, as the server has them now. */
   async list(options: { signal?: AbortSignal } = {}): Promise<EntryList> {
-    return this.#entries.list(options.signal);
+    return this.#reader.list(options.signal);
   }
 
   /**
@@ -234,7 +228,7 @@ export class Vault {
    * known; list() and sync() bring that up to date.
    */
   async search(query: string, options: { signal?: AbortSignal } = {}): Promise<EntrySummary[]> {
-    return this.#entries.search(query, options.signal);
+    return this.#reader.search(query, options.signal);
   }
 
   /** Brings the local copy up to date. Safe to stop and to repeat. */
@@ -249,7 +243,7 @@ export class Vault {
 
   /** Copies that were refused and wait for a decision. */
   async problems(): Promise<EntryProblem[]> {
-    return this.#entries.problems();
+    return this.#reader.problems();
   }
 
   /** Decides about a refused copy: 'theirs' takes the server's, 'ours' writes one's own again above both. */
@@ -259,7 +253,7 @@ export class Vault {
     options: { signal?: AbortSignal } = {},
   ): Promise<VaultEntry | undefined> {
     this.#requireWritable();
-    return this.#entries.resolve(entryId, side, options.signal);
+    return resolveRefusedCopy(this.#local, this.#writer, { entryId, side, ...options });
   }
 
   /**
