@@ -15,16 +15,19 @@ export function statementName(text: string): string {
 }
 
 export class NamedStatementClient extends pg.Client {
-  /** Whether a statement no longer fits its tables (0A000), as after a migration: the connection is to be ended. */
-  hasStaleStatements = false;
+  /**
+   * Whether the connection is of no use to the next caller: a statement no longer fits its tables, as after a migration, or
+   * the server said that it ends, which the socket may show only later.
+   */
+  mustEnd = false;
 
   // biome-ignore lint/suspicious/noExplicitAny: pg's query has a dozen overloads; this one narrows none of them.
   override query(...parameters: any[]): any {
     const [text, values] = parameters;
     if (typeof text === 'string' && Array.isArray(values) && values.length > 0) {
       const result = super.query({ name: statementName(text), text, values });
-      result.catch((error: { code?: unknown }) => {
-        if (error.code === '0A000' || error.code === '26000') this.hasStaleStatements = true;
+      result.catch(({ code, severity }: { code?: unknown; severity?: unknown }) => {
+        if (code === '0A000' || code === '26000' || severity !== 'ERROR') this.mustEnd = true;
       });
       return result;
     }

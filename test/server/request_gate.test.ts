@@ -1,0 +1,235 @@
+import { randomBytes, randomUUID } from 'node:crypto';
+import { Code, type Transport } from '@connectrpc/connect';
+import { createConnectTransport } from '@connectrpc/connect-node';
+import { expect } from 'chai';
+import fc from 'fast-check';
+import pg from 'pg';
+import * as data from '../../gen/passmanager/data/v1/data_service_pb.ts';
+import * as session from '../../gen/passmanager/session/v1/session_service_pb.ts';
+import { acceptNumber, isReplay, type ReplayWindow } from '../../src/server/replay_window.ts';
+import { logIn, makeAccount, type RawSession, reasons, refusalOf, register } from '../support/raw_client.ts';
+import { startTestServer, type TestServer } from '../support/test_server.ts';
+
+const { method } = data.DataService;
+const bytes = (length: number) => new Uint8Array(randomBytes(length));
+const newEntry = () => ({ entryId: randomUUID(), entryName: bytes(93), entryData: bytes(285) });
+
+describe('the request gate', () => {
+  let server: TestServer;
+  let transport: Transport;
+  let opened: RawSession;
+
+  before(async () => {
+    server = await startTestServer();
+    transport = createConnectTransport({ baseUrl: server.httpUrl, httpVersion: '1.1' });
+  });
+
+  after(() => server.stop());
+
+  beforeEach(async () => {
+    const account = makeAccount();
+    await register(transport, account);
+    opened = await logIn(transport, account, { maximumRequests: -1n });
+  });
+
+  const list = (requestNumber?: bigint) =>
+    opened.call(
+      session.SessionService.method.listSessions,
+      session.ListSessionsPayloadSchema,
+      {},
+      requestNumber,
+    );
+  const create = (entry = newEntry(), requestNumber?: bigint) =>
+    opened.call(method.createEntry, data.CreateEntryPayloadSchema, entry, requestNumber);
+  const batch = (requestNumber?: bigint) =>
+    opened.call(
+      method.batchCreateEntries,
+      data.BatchCreateEntriesPayloadSchema,
+      { entries: [newEntry()] },
+      requestNumber,
+    );
+
+  const expectClear = async (attempt: Promise<unknown>) => {
+    const refusal = await refusalOf(attempt);
+    expect(reasons(refusal)).to.deep.equal([[11, 'request']]);
+    expect(refusal.sealed).to.equal(false);
+  };
+
+  it('keeps in SQL the window that the model keeps, for numbers in any order', async () => {
+    const numbers = fc.array(
+      fc.oneof(
+        { weight: 6, arbitrary: fc.bigInt({ min: 0n, max: 200n }) },
+        { weight: 1, arbitrary: fc.bigInt({ min: 2n ** 53n - 80n, max: 2n ** 53n - 1n }) },
+      ),
+      { minLength: 1, maxLength: 25 },
+    );
+    await fc.assert(
+      fc.asyncProperty(numbers, async (sequence) => {
+        const account = makeAccount();
+        await register(transport, account);
+        opened = await logIn(transport, account, { maximumRequests: -1n });
+        let model: ReplayWindow = { highest: -1n, window: 0n };
+        for (const [index, number] of sequence.entries()) {
+          const replay = isReplay(model, number);
+          // Reads, writes and transactions spend by the same window.
+          const call = [list, (n: bigint) => create(newEntry(), n), batch][index % 3]!;
+          if (replay) await expectClear(call(number));
+          else {
+            await call(number);
+            model = acceptNumber(model, number);
+          }
+        }
+        const [row] = await server.database.query(
+          'select highest_request_number, request_window, request_count from login_sessions where id = $1',
+          [opened.sessionId],
+        );
+        expect(BigInt(row!.highest_request_number as string)).to.equal(model.highest);
+        expect(BigInt.asUintN(64, BigInt(row!.request_window as string))).to.equal(model.window);
+      }),
+      { numRuns: 12 },
+    );
+  }).timeout(60_000);
+
+  for (const [name, call] of [
+    ['a read', (number: bigint) => list(number)],
+    ['a write', (number: bigint) => create(newEntry(), number)],
+    ['a transaction', (number: bigint) => batch(number)],
+  ] as const) {
+    it(`lets one of twenty requests with one number through when each is ${name}`, async () => {
+      const results = await Promise.allSettled(Array.from({ length: 20 }, () => call(7n)));
+      expect(results.filter(({ status }) => status === 'fulfilled')).to.have.length(1);
+      const [row] = await server.database.query(
+        'select request_count::int as n from login_sessions where id = $1',
+        [opened.sessionId],
+      );
+      expect(row!.n).to.equal(1);
+    });
+  }
+
+  it('executes a captured request once, whoever sends it how often', async () => {
+    const entry = newEntry();
+    const path = '/passmanager.data.v1.DataService/CreateEntry';
+    const { create: make, toBinary } = await import('@bufbuild/protobuf');
+    const secure = await opened.envelope(
+      path,
+      toBinary(data.CreateEntryPayloadSchema, make(data.CreateEntryPayloadSchema, entry)),
+      0n,
+    );
+    await opened.send(method.createEntry, secure, 0n);
+    opened.next = 1n;
+    await opened.call(method.deleteEntry, data.DeleteEntryPayloadSchema, { entryId: entry.entryId });
+    await expectClear(opened.send(method.createEntry, secure, 0n));
+    const refusal = await refusalOf(
+      opened.call(method.getEntry, data.GetEntryPayloadSchema, { entryId: entry.entryId }),
+    );
+    expect(reasons(refusal)).to.deep.equal([[31, 'entry_id']]);
+  });
+
+  it('spends the number of a payload that is refused, and of a request that fails', async () => {
+    expect((await refusalOf(create({ ...newEntry(), entryId: 'x' }, 0n))).sealed).to.equal(true);
+    await expectClear(list(0n));
+    const missing = () =>
+      opened.call(method.getEntry, data.GetEntryPayloadSchema, { entryId: randomUUID() }, 1n);
+    expect(reasons(await refusalOf(missing()))).to.deep.equal([[31, 'entry_id']]);
+    await expectClear(missing());
+  });
+
+  it('says RQS01 of a dead session before it says what is wrong with the payload', async () => {
+    await server.database.query(
+      "update login_sessions set expires_at = now() - interval '1 s' where id = $1",
+      [opened.sessionId],
+    );
+    await expectClear(create({ ...newEntry(), entryId: 'x' }));
+  });
+
+  describe('when the database', () => {
+    /** A lock that holds every write of this user up, by the test's own connection. */
+    const holding = async <T>(work: () => Promise<T>): Promise<T> => {
+      const client = new pg.Client(server.database.connection);
+      await client.connect();
+      try {
+        await client.query('begin');
+        await client.query('select from users for update');
+        return await work();
+      } finally {
+        await client.end();
+      }
+    };
+    const kill = () =>
+      server.database.query(
+        "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and application_name = 'passmanager' and wait_event_type = 'Lock'",
+      );
+    const untilWaiting = async () => {
+      for (let attempt = 0; attempt < 100; attempt += 1) {
+        const [row] = await server.database.query(
+          "select count(*)::int as n from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'",
+        );
+        if ((row!.n as number) > 0) return;
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      }
+      throw new Error('nothing waits');
+    };
+
+    for (const [name, call] of [
+      ['a write', () => create()],
+      ['a transaction', () => batch()],
+    ] as const) {
+      it(`loses the connection of ${name} that waits, does it once`, async () => {
+        const pending = holding(async () => {
+          const attempt = call();
+          attempt.catch(() => {});
+          await untilWaiting();
+          await kill();
+          await new Promise((resolve) => setTimeout(resolve, 100));
+          return { attempt };
+        });
+        await (await pending).attempt;
+        const sync = await opened.call(method.syncEntries, data.SyncEntriesPayloadSchema, {});
+        expect(sync.entries).to.have.length(1);
+        expect(sync.nextRevision).to.equal(1n);
+      });
+    }
+
+    it('cannot write, reading goes on without executing a number twice, writing is SVR01, and it heals', async () => {
+      const entry = newEntry();
+      await create(entry, 0n);
+      const { database } = server.database.connection;
+      const admin = new pg.Client({ ...server.database.connection, database: 'postgres' });
+      await admin.connect();
+      const readOnly = async (on: boolean) => {
+        await admin.query(
+          `alter database ${database} set default_transaction_read_only = ${on ? 'on' : 'off'}`,
+        );
+        await admin.query(
+          "select pg_terminate_backend(pid) from pg_stat_activity where datname = $1 and application_name = 'passmanager'",
+          [database],
+        );
+        await new Promise((resolve) => setTimeout(resolve, 200));
+      };
+      const get = (number: bigint) =>
+        opened.call(method.getEntry, data.GetEntryPayloadSchema, { entryId: entry.entryId }, number);
+      try {
+        await readOnly(true);
+        expect((await get(1n)).entryId).to.equal(entry.entryId);
+        expect((await get(5n)).entryId).to.equal(entry.entryId);
+        await expectClear(get(0n));
+        await expectClear(get(1n));
+        await expectClear(get(5n));
+        for (const attempt of [create(newEntry(), 6n), batch(7n)]) {
+          const refusal = await refusalOf(attempt);
+          expect(refusal.status).to.equal(Code.Unavailable);
+          expect(refusal.sealed).to.equal(false);
+          expect(reasons(refusal)).to.deep.equal([[21, 'server']]);
+        }
+        await readOnly(false);
+        await expectClear(get(5n));
+        await expectClear(create(newEntry(), 1n));
+        expect((await get(8n)).entryId).to.equal(entry.entryId);
+        await create(newEntry(), 9n);
+      } finally {
+        await readOnly(false).catch(() => {});
+        await admin.end();
+      }
+    });
+  });
+});
