@@ -37,7 +37,7 @@ export function lockDataDirectory(dataDir: string): () => void {
     const { errcode } = error as { errcode?: number };
     if (errcode !== undefined && (errcode & 0xff) === SQLITE_BUSY) throw new DataDirectoryInUseError(dataDir);
     throw new EmbeddedPostgresError(
-      `the lock file ${path} cannot be opened for writing: is the directory yours?`,
+      `the lock file ${path} cannot be opened for writing: is the directory yours, and has its disk room?`,
       {
         cause: error,
       },

@@ -2,7 +2,16 @@
  * The embedded PostgreSQL: the server's own, run as a child on a Unix socket below the data directory. All its state is
  * there; while it is stopped the directory may be renamed, moved or copied.
  */
-import { chmodSync, chownSync, existsSync, mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
@@ -54,9 +63,6 @@ const STOP_STEPS = [
 
 /** Milliseconds for PostgreSQL to answer at all; replaying its log after a crash may take as long as it takes. */
 const SILENCE_MS = 30_000;
-
-/** SQLSTATE cannot_connect_now: it is starting up. */
-const STARTING_UP = '57P03';
 
 /**
  * Starts PostgreSQL on a data directory, makes its cluster at the first start, and starts it again should it end by
@@ -157,9 +163,9 @@ async function untilReady(
   });
   let lastSign = performance.now();
   while (!ended && !signal.aborted && performance.now() - lastSign < SILENCE_MS) {
-    const answer = await attempt(connection);
-    if (answer === 'ready') return;
-    if (answer === STARTING_UP) lastSign = performance.now();
+    const status = statusOf(layout);
+    if (status === 'ready' && (await answers(connection))) return;
+    if (status === 'starting') lastSign = performance.now();
     await sleep(10);
   }
   const said = logFile.tail(2_000);
@@ -169,14 +175,24 @@ async function untilReady(
   throw new EmbeddedPostgresError(`PostgreSQL did not start. The end of its log (${layout.log}):\n${said}`);
 }
 
-async function attempt(connection: EmbeddedConnection): Promise<string | undefined> {
+/** What PostgreSQL says of itself in the last line of postmaster.pid. To ask it by connecting would fill its log. */
+function statusOf({ cluster }: Layout): string | undefined {
+  try {
+    return readFileSync(join(cluster, 'postmaster.pid'), 'utf8').split('\n')[7]?.trim();
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    return undefined;
+  }
+}
+
+async function answers(connection: EmbeddedConnection): Promise<boolean> {
   const client = new pg.Client({ ...connection, connectionTimeoutMillis: 5_000 });
   client.on('error', () => {});
   try {
     await client.connect();
-    return 'ready';
-  } catch (error) {
-    return (error as { code?: string }).code;
+    return true;
+  } catch {
+    return false;
   } finally {
     await client.end().catch(() => {});
   }

@@ -53,6 +53,14 @@ describe('the cluster', function () {
     expect(readdirSync(layout.home)).to.deep.equal([]);
   });
 
+  it('is not there when PostgreSQL refused a statement, though it went on', async () => {
+    const postgres = program(`sed 's/create database/create nonsense/' | '${binaries.postgres}' "$@"`);
+    expect((await rejection(prepare({ binaries: { ...binaries, postgres } }))).message).to.contain(
+      'nonsense',
+    );
+    expect(readdirSync(layout.home)).to.deep.equal([]);
+  });
+
   it('is refused when it is of another version, older or newer', async () => {
     mkdirSync(layout.cluster);
     for (const version of ['9.6', '17', '19']) {

@@ -1,4 +1,4 @@
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import {
   chmodSync,
   chownSync,
@@ -73,6 +73,8 @@ describe('the embedded PostgreSQL', function () {
     return server;
   };
   const cluster = (dataDir: string): string => join(dataDir, 'postgres', 'data');
+  const postmasterOf = (dataDir: string): number =>
+    Number.parseInt(readFileSync(join(cluster(dataDir), 'postmaster.pid'), 'utf8'), 10);
   const count = async ({ connection }: Pick<EmbeddedPostgres, 'connection'>): Promise<unknown> =>
     (await query(connection, 'select count(*)::int as n from kept'))[0]!.n;
   const keep = ({ connection }: Pick<EmbeddedPostgres, 'connection'>) =>
@@ -227,7 +229,7 @@ describe('the embedded PostgreSQL', function () {
         query(connection, `do $$ begin raise warning 'TELL-NOBODY'; raise exception 'TELL-NOBODY'; end $$`),
       );
       const log = readFileSync(join(dataDir, 'postgres', 'postgres.log'), 'utf8');
-      expect(log).to.contain('ready to accept connections');
+      expect(log).to.contain('ready to accept connections').and.not.to.contain('FATAL:  the database system');
       expect(log).not.to.contain('TELL-NOBODY');
     });
 
@@ -373,15 +375,34 @@ describe('the embedded PostgreSQL', function () {
       const postgres = await start(dataDir, { log });
       await keep(postgres);
       for (const round of [1, 2]) {
-        process.kill(
-          Number.parseInt(readFileSync(join(cluster(dataDir), 'postmaster.pid'), 'utf8'), 10),
-          'SIGKILL',
-        );
+        process.kill(postmasterOf(dataDir), 'SIGKILL');
         await eventually(
           () => log.messages.filter((line) => line === 'PostgreSQL runs again').length === round,
         );
         expect(await count(postgres)).to.equal(3);
       }
+    });
+
+    it('of all, nothing that names their process ids is in the way once other processes have them', async () => {
+      const dataDir = await used();
+      // A process of PostgreSQL's own account: it may not tell this one from a PostgreSQL.
+      const owner = statSync(cluster(dataDir)).uid;
+      const stranger = spawn('sleep', ['60'], {
+        stdio: 'ignore',
+        cwd: '/',
+        ...(isRoot ? { uid: owner } : {}),
+      });
+      ending.push(() => stranger.kill('SIGKILL'));
+      const files = [
+        join(cluster(dataDir), 'postmaster.pid'),
+        join(dataDir, 'postgres', 'socket', '.s.PGSQL.5432.lock'),
+      ];
+      for (const path of files) {
+        writeFileSync(path, `${stranger.pid}\n/elsewhere\n1\n5432\n../socket\n\n`, { mode: 0o600 });
+        if (isRoot) chownSync(path, owner, owner);
+      }
+      await start(dataDir);
+      expect(stranger.exitCode).to.equal(null);
     });
 
     it('of one of PostgreSQL’s own processes, it recovers', async () => {
@@ -403,10 +424,12 @@ describe('the embedded PostgreSQL', function () {
     const dataDir = await used();
     const server = child(dataDir);
     const { connection } = (await server.next())!;
+    const postmaster = postmasterOf(dataDir);
     process.kill(-server.process.pid!, 'SIGTERM');
     expect(await server.next()).to.deep.equal({ signal: 'SIGTERM' });
     await sleep(200);
     await keep({ connection: connection! });
+    expect(postmasterOf(dataDir)).to.equal(postmaster);
     server.process.stdin!.end();
     await server.ended;
     expect(processesOn(cluster(dataDir))).to.deep.equal([]);
