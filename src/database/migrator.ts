@@ -1,5 +1,6 @@
 /** Brings the schema up to this program's, whoever starts first; refuses one that is newer. */
 import { Migrator } from '@mikro-orm/migrations';
+import type { EntityManager } from '@mikro-orm/postgresql';
 import type { Database } from './database.ts';
 import { migrations } from './migrations/index.ts';
 
@@ -14,23 +15,50 @@ export class NewerSchemaError extends Error {
   }
 }
 
-/** One arbitrary number for all replicas. */
-const LOCK = 7_283_115_409n;
+type TransactionContext = ReturnType<EntityManager['getTransactionContext']>;
+
+/** The advisory lock of a run: one arbitrary number for all replicas. */
+export const MIGRATION_LOCK = 7_283_115_409n;
+
+/** MikroORM's migrator inside a transaction that is open: it neither asks for the database nor for another connection. */
+class MigratorInTransaction extends Migrator {
+  readonly #transaction: TransactionContext;
+
+  constructor(em: EntityManager, transaction: TransactionContext) {
+    super(em);
+    this.#transaction = transaction;
+  }
+
+  /** Makes the table of what was executed, inside the transaction. */
+  protected override async init(): Promise<void> {
+    if (this.initialized) return;
+    this.initialized = true;
+    const storage = this.getStorage();
+    storage.setMasterMigration(this.#transaction);
+    await storage.ensureTable();
+  }
+
+  upAll(): Promise<unknown> {
+    return this.up({ transaction: this.#transaction });
+  }
+}
 
 /**
- * Runs the migrations that are missing, one transaction each. MikroORM takes no lock: this one is held round the whole
- * run, and what was executed is read again inside it. Throws NewerSchemaError before anything is changed.
+ * Runs the migrations that are missing, all or none. MikroORM takes no lock: the one transaction of the run holds it, and
+ * reads what was executed after it got it. Throws NewerSchemaError before anything is changed.
  */
 export async function migrate(database: Database): Promise<void> {
-  await database.transaction(async (transaction) => {
-    await transaction.execute('set local idle_in_transaction_session_timeout = 0', []);
-    await transaction.execute('set local lock_timeout = 0', []);
-    await transaction.execute('select pg_advisory_xact_lock($1)', [LOCK]);
-    const migrator = new Migrator(database.em());
+  await database.transaction(async ({ em, execute }) => {
+    // Waiting for another replica's run, and one's own, take as long as the data needs.
+    for (const limit of ['statement_timeout', 'lock_timeout', 'idle_in_transaction_session_timeout']) {
+      await execute(`set local ${limit} = 0`, []);
+    }
+    await execute('select pg_advisory_xact_lock($1)', [MIGRATION_LOCK]);
+    const migrator = new MigratorInTransaction(database.em(), em.getTransactionContext());
     const executed = await migrator.getExecuted();
     const known = new Set<string>(migrations.map(({ name }) => name));
     const unknown = executed.map(({ name }) => name).filter((name) => !known.has(name));
     if (unknown.length > 0) throw new NewerSchemaError(unknown);
-    if (executed.length < migrations.length) await migrator.up();
+    if (executed.length < migrations.length) await migrator.upAll();
   });
 }

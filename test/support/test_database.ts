@@ -39,6 +39,12 @@ export async function createTestDatabase({ migrated = true } = {}): Promise<Test
   };
 }
 
+/** The address of a test's database as a URL, with parameters of the URL. */
+export function databaseUrl({ connection }: TestDatabase, parameters = ''): string {
+  const { host, user, database } = connection;
+  return `postgres:///${database}?host=${encodeURIComponent(host)}&user=${user}&${parameters}`;
+}
+
 async function ensureTemplate(): Promise<void> {
   const admin = testPostgres();
   const client = new pg.Client(admin);

@@ -20,7 +20,7 @@ const LoginSessionSchema = defineEntity({
     /** None: 2^32. */
     maximumRequests: p.bigint('bigint').nullable(),
     /** None: does not expire; that of a password change stands in the user's row. */
-    expiresAt: p.datetime().nullable().index(),
+    expiresAt: p.datetime().nullable(),
     lastUsedAt: p.datetime().defaultRaw('now()'),
     createdAt: p.datetime().defaultRaw('now()'),
   },

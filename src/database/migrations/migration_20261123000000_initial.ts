@@ -1,15 +1,18 @@
 import { Migration } from '@mikro-orm/migrations';
 
-/** The first schema. Sealed columns are at least their plaintext and the 28 bytes of a seal. */
+/**
+ * The first schema. A sealed column holds its plaintext, the 28 bytes of a seal and a few that name the key: at most 64
+ * more in all. Entries are bounded by what the settings allow at most.
+ */
 export class Migration20261123000000Initial extends Migration {
   override up(): void {
     this.addSql(`create table users (
       id uuid primary key,
       username_lookup bytea not null constraint users_username_lookup_unique unique check (octet_length(username_lookup) = 32),
-      srp_salt bytea not null check (octet_length(srp_salt) >= 60),
-      srp_verifier bytea not null check (octet_length(srp_verifier) >= 540),
-      master_key_salt bytea not null check (octet_length(master_key_salt) >= 60),
-      encrypted_vault_header bytea not null check (octet_length(encrypted_vault_header) >= 58),
+      srp_salt bytea not null check (octet_length(srp_salt) between 60 and 96),
+      srp_verifier bytea not null check (octet_length(srp_verifier) between 540 and 576),
+      master_key_salt bytea not null check (octet_length(master_key_salt) between 60 and 96),
+      encrypted_vault_header bytea not null check (octet_length(encrypted_vault_header) between 58 and 16448),
       kdf_algorithm int not null,
       kdf_memory_kib int not null,
       kdf_iterations int not null,
@@ -24,15 +27,15 @@ export class Migration20261123000000Initial extends Migration {
       change_opened_at timestamptz,
       change_expires_at timestamptz,
       change_remaining_entries int check (change_remaining_entries >= 0),
-      new_srp_salt bytea check (octet_length(new_srp_salt) >= 60),
-      new_srp_verifier bytea check (octet_length(new_srp_verifier) >= 540),
-      new_master_key_salt bytea check (octet_length(new_master_key_salt) >= 60),
-      new_encrypted_vault_header bytea check (octet_length(new_encrypted_vault_header) >= 58),
+      new_srp_salt bytea check (octet_length(new_srp_salt) between 60 and 96),
+      new_srp_verifier bytea check (octet_length(new_srp_verifier) between 540 and 576),
+      new_master_key_salt bytea check (octet_length(new_master_key_salt) between 60 and 96),
+      new_encrypted_vault_header bytea check (octet_length(new_encrypted_vault_header) between 58 and 16448),
       new_kdf_algorithm int,
       new_kdf_memory_kib int,
       new_kdf_iterations int,
       new_kdf_parallelism int,
-      new_eph_private_b bytea check (octet_length(new_eph_private_b) >= 68),
+      new_eph_private_b bytea check (octet_length(new_eph_private_b) between 68 and 104),
       new_eph_public_b bytea check (octet_length(new_eph_public_b) = 512),
       created_at timestamptz not null default now(),
       constraint users_change_is_whole check (
@@ -51,18 +54,18 @@ export class Migration20261123000000Initial extends Migration {
       client_protocol bigint not null check (client_protocol >= 0),
       server_protocol int not null check (server_protocol >= 0),
       kind smallint not null check (kind in (1, 2)),
-      eph_private_b bytea not null check (octet_length(eph_private_b) >= 68),
+      eph_private_b bytea not null check (octet_length(eph_private_b) between 68 and 104),
       eph_public_b bytea not null check (octet_length(eph_public_b) = 512),
       begun_by_session uuid,
-      new_srp_salt bytea check (octet_length(new_srp_salt) >= 60),
-      new_srp_verifier bytea check (octet_length(new_srp_verifier) >= 540),
-      new_master_key_salt bytea check (octet_length(new_master_key_salt) >= 60),
-      new_encrypted_vault_header bytea check (octet_length(new_encrypted_vault_header) >= 58),
+      new_srp_salt bytea check (octet_length(new_srp_salt) between 60 and 96),
+      new_srp_verifier bytea check (octet_length(new_srp_verifier) between 540 and 576),
+      new_master_key_salt bytea check (octet_length(new_master_key_salt) between 60 and 96),
+      new_encrypted_vault_header bytea check (octet_length(new_encrypted_vault_header) between 58 and 16448),
       new_kdf_algorithm int,
       new_kdf_memory_kib int,
       new_kdf_iterations int,
       new_kdf_parallelism int,
-      new_eph_private_b bytea check (octet_length(new_eph_private_b) >= 68),
+      new_eph_private_b bytea check (octet_length(new_eph_private_b) between 68 and 104),
       new_eph_public_b bytea check (octet_length(new_eph_public_b) = 512),
       expires_at timestamptz not null,
       created_at timestamptz not null default now(),
@@ -80,7 +83,7 @@ export class Migration20261123000000Initial extends Migration {
     this.addSql(`create table login_sessions (
       id uuid primary key,
       user_id uuid not null constraint login_sessions_user_id_foreign references users (id) on delete cascade,
-      session_key bytea not null check (octet_length(session_key) >= 60),
+      session_key bytea not null check (octet_length(session_key) between 60 and 96),
       kind smallint not null check (kind in (1, 2)),
       highest_request_number bigint not null default -1 check (highest_request_number between -1 and 9007199254740991),
       request_window bigint not null default 0,
@@ -91,15 +94,17 @@ export class Migration20261123000000Initial extends Migration {
       created_at timestamptz not null default now()
     ) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 200)`);
     this.addSql('create index login_sessions_user_id_index on login_sessions (user_id)');
-    this.addSql('create index login_sessions_expires_at_index on login_sessions (expires_at)');
+    this.addSql(
+      'create index login_sessions_expires_at_index on login_sessions (expires_at) where expires_at is not null',
+    );
 
     this.addSql(`create table secure_data (
       user_id uuid not null constraint secure_data_user_id_foreign references users (id) on delete cascade,
       entry_id uuid not null,
-      entry_name bytea check (octet_length(entry_name) >= 30),
-      entry_data bytea check (octet_length(entry_data) >= 30),
-      new_entry_name bytea check (octet_length(new_entry_name) >= 30),
-      new_entry_data bytea check (octet_length(new_entry_data) >= 30),
+      entry_name bytea check (octet_length(entry_name) between 30 and 65565),
+      entry_data bytea check (octet_length(entry_data) between 30 and 1048605),
+      new_entry_name bytea check (octet_length(new_entry_name) between 30 and 65565),
+      new_entry_data bytea check (octet_length(new_entry_data) between 30 and 1048605),
       new_change_session_id uuid,
       revision bigint not null check (revision > 0),
       created_at timestamptz not null default now(),

@@ -26,13 +26,15 @@ describe('the SecureData entity', () => {
   for (const [column, value] of [
     ['entry_name', randomBytes(29)],
     ['entry_data', randomBytes(29)],
+    ['entry_name', randomBytes(65_566)],
+    ['entry_data', randomBytes(1_048_606)],
     ['entry_name', null],
     ['entry_data', null],
     ['revision', 0],
     ['new_entry_name', randomBytes(93)],
     ['new_change_session_id', randomUUID()],
   ] as const) {
-    it(`is refused with ${column} that does not fit the rest (${value === null ? 'none' : typeof value})`, async () => {
+    it(`is refused with ${column} that does not fit the rest (${Buffer.isBuffer(value) ? `${value.length} bytes` : value})`, async () => {
       expect(await refusedState(test, 'secure_data', { ...sampleEntry(userId), [column]: value })).to.equal(
         '23514',
       );

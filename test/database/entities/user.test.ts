@@ -23,13 +23,16 @@ describe('the User entity', () => {
     ['username_lookup', randomBytes(31)],
     ['history_id', randomBytes(15)],
     ['srp_salt', randomBytes(59)],
+    ['srp_salt', randomBytes(97)],
     ['srp_verifier', randomBytes(512)],
+    ['srp_verifier', randomBytes(577)],
+    ['encrypted_vault_header', randomBytes(16_449)],
     ['revision', -1],
     ['entry_count', -1],
     ['new_eph_public_b', randomBytes(512)],
     ['change_session_id', randomUUID()],
   ] as const) {
-    it(`is refused with a ${column} that cannot be`, async () => {
+    it(`is refused with a ${column} that cannot be (${Buffer.isBuffer(value) ? `${value.length} bytes` : value})`, async () => {
       expect(await refusedState(test, 'users', { ...sampleUser(), [column]: value })).to.equal('23514');
     });
   }
