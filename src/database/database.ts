@@ -7,13 +7,15 @@
 import { Migrator } from '@mikro-orm/migrations';
 import type { EntityManager } from '@mikro-orm/postgresql';
 import { MikroORM } from '@mikro-orm/postgresql';
-import { CompiledQuery, Kysely, PostgresDialect, type PostgresPool, type PostgresPoolClient } from 'kysely';
+import { CompiledQuery, Kysely, PostgresDialect } from 'kysely';
 import pg from 'pg';
+import { type ConnectionOptions, openPool } from './connection_pool.ts';
 import { entities } from './entities/index.ts';
 import { MIGRATION_OPTIONS } from './migrations/options.ts';
-import { NamedStatementClient } from './named_statement_client.ts';
 import { NotificationListener } from './notification_listener.ts';
 import { DatabaseFault, toFault } from './sqlstate.ts';
+
+export type { ConnectionOptions } from './connection_pool.ts';
 
 /** A row by column: uuid as text, bigint as BigInt, bytea as Buffer, timestamptz as Date. */
 export type Row = Record<string, unknown>;
@@ -31,109 +33,23 @@ export interface Transaction extends Executor {
   savepoint<T>(work: () => Promise<T>): Promise<T>;
 }
 
-/** Where the database is: fields of pg's configuration, or a URL. */
-export type ConnectionOptions =
-  | {
-      readonly host: string;
-      readonly port?: number;
-      readonly user: string;
-      readonly database: string;
-      readonly password?: string;
-    }
-  | { readonly connectionString: string };
-
 export interface DatabaseOptions {
   readonly connection: ConnectionOptions;
   /** Connections of the durable pool; the one for reads has half as many. Default 10. */
   readonly poolSize?: number;
-  /** PgBouncer in transaction mode: no startup parameters, no named statements, no LISTEN. Default false. */
+  /** PgBouncer in transaction mode: no startup parameters, no named statements, no LISTEN; every commit waits for the disk. Default false. */
   readonly pgbouncer?: boolean;
+  /** How long connecting, or waiting for a free connection, may take; in milliseconds. Default 5,000. */
+  readonly connectTimeoutMs?: number;
   /** Told of errors on idle connections, which heal by themselves. */
   readonly onError?: (error: Error) => void;
 }
 
-/** Times in milliseconds. All but the first are enforced by the server: a client that gives up alone leaves a transaction open. */
+/** How long connecting, or waiting for a free connection, may take; in milliseconds. */
 const CONNECT_TIMEOUT_MS = 5_000;
-const STATEMENT_TIMEOUT_MS = 30_000;
-const LOCK_TIMEOUT_MS = 15_000;
-const IDLE_IN_TRANSACTION_TIMEOUT_MS = 30_000;
 
 /** How often a transaction that met a conflict runs, in all. */
 const CONFLICT_ATTEMPTS = 5;
-
-const types = new pg.TypeOverrides();
-types.setTypeParser(pg.types.builtins.INT8, (text: string) => BigInt(text));
-
-/** Settings of every connection; `synchronous_commit` is the difference between the two pools. */
-function settings(synchronousCommit: 'on' | 'off'): Record<string, string> {
-  return {
-    synchronous_commit: synchronousCommit,
-    statement_timeout: `${STATEMENT_TIMEOUT_MS}`,
-    lock_timeout: `${LOCK_TIMEOUT_MS}`,
-    idle_in_transaction_session_timeout: `${IDLE_IN_TRANSACTION_TIMEOUT_MS}`,
-    application_name: 'passmanager',
-  };
-}
-
-/**
- * A pool whose connections are named, bounded and never handed on inside a transaction. Connecting fails with an outage;
- * what fails later was sent.
- */
-function openPool(options: DatabaseOptions, size: number, synchronousCommit: 'on' | 'off'): PostgresPool {
-  const { connection, pgbouncer = false, onError = () => {} } = options;
-  const wanted = settings(synchronousCommit);
-  const pool = new pg.Pool({
-    ...connection,
-    max: size,
-    types,
-    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
-    idleTimeoutMillis: 60_000,
-    keepAlive: true,
-    ...(pgbouncer
-      ? {}
-      : {
-          Client: NamedStatementClient,
-          options: Object.entries(wanted)
-            .map(([name, value]) => `-c ${name}=${value}`)
-            .join(' '),
-        }),
-  });
-  pool.on('error', onError);
-  pool.on('connect', (client) => client.on('error', onError));
-  const prepared = new WeakSet<object>();
-  return {
-    options: pool.options,
-    async connect() {
-      const client = await pool.connect().catch((error: unknown) => {
-        throw toFault(error, false);
-      });
-      if (pgbouncer && !prepared.has(client)) {
-        prepared.add(client);
-        for (const [name, value] of Object.entries(wanted)) await client.query(`set ${name} = '${value}'`);
-      }
-      const release = client.release.bind(client);
-      let released = false;
-      const giveBack = (): void => {
-        if (released) return;
-        released = true;
-        client.off('end', giveBack);
-        release(!isReusable(client));
-      };
-      client.release = giveBack;
-      // The query builder forgets the connection of a transaction that it could not roll back.
-      client.once('end', giveBack);
-      return client as unknown as PostgresPoolClient;
-    },
-    end: () => pool.end(),
-  } as PostgresPool;
-}
-
-/** A client in an open or broken transaction, or with statements that fit no more, must not reach the next caller. */
-function isReusable(client: pg.PoolClient): boolean {
-  if (client instanceof NamedStatementClient && client.hasStaleStatements) return false;
-  // 'I' is idle; 'T' and 'E' are inside a transaction.
-  return (client as unknown as { getTransactionStatus(): string | null }).getTransactionStatus() === 'I';
-}
 
 /** One statement on a connection or transaction of the query builder, errors as faults. */
 async function run(
@@ -151,20 +67,22 @@ async function run(
 /** Runs single statements, each in its own transaction. */
 class PoolExecutor implements Executor {
   readonly #kysely: Kysely<unknown>;
+  readonly #poolSize: number;
 
-  constructor(kysely: Kysely<unknown>) {
+  constructor(kysely: Kysely<unknown>, poolSize: number) {
     this.#kysely = kysely;
+    this.#poolSize = poolSize;
   }
 
   async execute(text: string, parameters: readonly unknown[]): Promise<{ rows: Row[] }> {
-    try {
-      return await run(this.#kysely, text, parameters);
-    } catch (error) {
-      // After a migration the connection was ended with its statements; a new one prepares them anew.
-      if (error instanceof DatabaseFault && error.kind === 'staleStatement') {
-        return run(this.#kysely, text, parameters);
+    for (let stale = 0; ; stale += 1) {
+      try {
+        return await run(this.#kysely, text, parameters);
+      } catch (error) {
+        // After a migration every connection may hold the old statement; each one that fails with it is ended.
+        const again = error instanceof DatabaseFault && error.kind === 'staleStatement';
+        if (!again || stale === this.#poolSize) throw error;
       }
-      throw error;
     }
   }
 }
@@ -177,12 +95,14 @@ export class Database {
   readonly reads: Executor;
   readonly #readPool: Kysely<unknown>;
   readonly #options: DatabaseOptions;
+  readonly #poolSize: number;
   readonly #listeners = new Set<NotificationListener>();
 
   constructor(orm: MikroORM, readPool: Kysely<unknown>, options: DatabaseOptions) {
     this.orm = orm;
-    this.writes = new PoolExecutor(orm.em.getKysely() as unknown as Kysely<unknown>);
-    this.reads = new PoolExecutor(readPool);
+    this.#poolSize = poolSizes(options).writes;
+    this.writes = new PoolExecutor(orm.em.getKysely() as unknown as Kysely<unknown>, this.#poolSize);
+    this.reads = new PoolExecutor(readPool, poolSizes(options).reads);
     this.#readPool = readPool;
     this.#options = options;
   }
@@ -194,13 +114,17 @@ export class Database {
 
   /** Runs `work` in a durable transaction, again from the start when it met a conflict. Throws what `work` threw, or DatabaseFault. */
   async transaction<T>(work: (transaction: Transaction) => Promise<T>): Promise<T> {
-    for (let attempt = 1; ; attempt += 1) {
+    let conflicts = 0;
+    let stale = 0;
+    for (;;) {
       try {
         return await this.#transaction(work);
       } catch (error) {
-        const again =
-          error instanceof DatabaseFault && (error.kind === 'conflict' || error.kind === 'staleStatement');
-        if (!again || attempt === CONFLICT_ATTEMPTS) throw error;
+        if (!(error instanceof DatabaseFault)) throw error;
+        if (error.kind === 'conflict') conflicts += 1;
+        else if (error.kind === 'staleStatement') stale += 1;
+        else throw error;
+        if (conflicts === CONFLICT_ATTEMPTS || stale > this.#poolSize) throw error;
       }
     }
   }
@@ -275,20 +199,37 @@ function isDriverError(error: unknown): boolean {
   return !(error instanceof DatabaseFault) && error instanceof pg.DatabaseError;
 }
 
+/** Half as many connections for reads, which are short. */
+function poolSizes({ poolSize = 10 }: DatabaseOptions): { writes: number; reads: number } {
+  return { writes: poolSize, reads: Math.max(1, Math.ceil(poolSize / 2)) };
+}
+
 /** Opens the pools. Connects when the first statement needs it. */
 export async function openDatabase(options: DatabaseOptions): Promise<Database> {
-  const size = options.poolSize ?? 10;
+  const common = {
+    connection: options.connection,
+    pgbouncer: options.pgbouncer ?? false,
+    connectTimeoutMs: options.connectTimeoutMs ?? CONNECT_TIMEOUT_MS,
+    onError: options.onError ?? (() => {}),
+  };
+  const sizes = poolSizes(options);
+  const writePool = openPool({ ...common, size: sizes.writes, synchronousCommit: 'on' });
+  const readPool = openPool({ ...common, size: sizes.reads, synchronousCommit: 'off' });
   const orm = await MikroORM.init({
     entities: [...entities],
-    // The migrator would make a database of another name, and reconnect to it.
     dbName: new pg.Client(options.connection).database ?? 'postgres',
+    // MikroORM would make a database of another name, and reconnect to it.
     ensureDatabase: false,
-    driverOptions: new PostgresDialect({ pool: openPool(options, size, 'on') }),
+    driverOptions: new PostgresDialect({ pool: writePool }),
     extensions: [Migrator],
     migrations: MIGRATION_OPTIONS,
+    // What is not said here is taken from MIKRO_ORM_* variables: MIKRO_ORM_DEBUG prints statements with their values.
+    debug: false,
+    logger: () => {},
   });
-  const readPool = new Kysely<unknown>({
-    dialect: new PostgresDialect({ pool: openPool(options, Math.max(1, Math.ceil(size / 2)), 'off') }),
-  });
-  return new Database(orm as unknown as MikroORM, readPool, options);
+  return new Database(
+    orm as unknown as MikroORM,
+    new Kysely<unknown>({ dialect: new PostgresDialect({ pool: readPool }) }),
+    options,
+  );
 }

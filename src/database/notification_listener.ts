@@ -1,6 +1,6 @@
 /** A connection that listens to a channel and comes back when it dies. */
 import pg from 'pg';
-import type { ConnectionOptions } from './database.ts';
+import { type ConnectionOptions, clientConfig } from './connection_pool.ts';
 
 /** Back-off between attempts to connect, in milliseconds. */
 const FIRST_DELAY_MS = 100;
@@ -39,7 +39,12 @@ export class NotificationListener {
   }
 
   async #connect(again: boolean): Promise<void> {
-    const client = new pg.Client({ ...this.#connection, connectionTimeoutMillis: 5_000, keepAlive: true });
+    const client = new pg.Client({
+      ...clientConfig(this.#connection),
+      connectionTimeoutMillis: 5_000,
+      keepAlive: true,
+      keepAliveInitialDelayMillis: 10_000,
+    });
     let dead = false;
     const onDeath = (): void => {
       if (dead) return;

@@ -53,10 +53,12 @@ export const SQLSTATE_TABLE: ReadonlyMap<string, FaultKind> = new Map([
   ['57014', 'timeout'], // query_canceled, by statement_timeout
   ['55P03', 'timeout'], // lock_not_available, by lock_timeout
   ['25P03', 'timeout'], // idle_in_transaction_session_timeout
+  ['25P04', 'timeout'], // transaction_timeout
   ['0A000', 'staleStatement'], // cached plan must not change result type
   ['26000', 'staleStatement'], // the prepared statement does not exist
   ['57P01', 'lost'], // admin_shutdown
   ['57P02', 'lost'], // crash_shutdown
+  ['57P05', 'lost'], // idle_session_timeout, which may meet a statement on its way
   ['57P03', 'outage'], // cannot_connect_now
   ['53300', 'outage'], // too_many_connections
   ['08', 'lost'], // connection exceptions

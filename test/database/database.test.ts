@@ -1,5 +1,4 @@
 import { expect } from 'chai';
-import pg from 'pg';
 import { type Database, openDatabase } from '../../src/database/database.ts';
 import { DatabaseFault } from '../../src/database/sqlstate.ts';
 import { createTestDatabase, type TestDatabase } from '../support/test_database.ts';
@@ -229,14 +228,31 @@ describe('the database', () => {
     expect(row!.n).to.equal(0);
   });
 
+  it('prints no statement and no value, whatever the environment asks of MikroORM', async () => {
+    // MikroORM keeps a console of its own: what it prints is met at the streams.
+    const printed: unknown[] = [];
+    const streams = [process.stdout, process.stderr];
+    const originals = streams.map(({ write }) => write);
+    process.env.MIKRO_ORM_DEBUG = 'true';
+    for (const stream of streams) stream.write = (chunk: unknown) => printed.push(chunk) > 0;
+    try {
+      const chatty = await openDatabase({ connection: test.connection, poolSize: 1 });
+      await chatty.transaction(({ em }) => em.execute('select ? as value', ['a value']));
+      await chatty.close();
+    } finally {
+      delete process.env.MIKRO_ORM_DEBUG;
+      streams.forEach((stream, index) => {
+        stream.write = originals[index]!;
+      });
+    }
+    expect(printed).to.deep.equal([]);
+  });
+
   it('survives a restart of every connection while idle', async () => {
     await Promise.all([database.writes.execute('select 1', []), database.reads.execute('select 1', [])]);
     await killAll();
     await new Promise((resolve) => setTimeout(resolve, 200));
     await Promise.all([database.writes.execute('select 1', []), database.reads.execute('select 1', [])]);
     expect(errors.length).to.be.greaterThan(0);
-    expect(errors.every((error) => error instanceof pg.DatabaseError || error instanceof Error)).to.equal(
-      true,
-    );
   });
 });

@@ -1,0 +1,123 @@
+/** A pool whose connections are bounded in time, prepare statements by name, and are never handed on inside a transaction. */
+
+import type { PostgresPool, PostgresPoolClient } from 'kysely';
+import pg from 'pg';
+import { NamedStatementClient } from './named_statement_client.ts';
+import { toFault } from './sqlstate.ts';
+
+/** Where the database is: fields of pg's configuration, or a URL. */
+export type ConnectionOptions =
+  | {
+      readonly host: string;
+      readonly port?: number;
+      readonly user: string;
+      readonly database: string;
+      readonly password?: string;
+    }
+  | { readonly connectionString: string };
+
+export interface PoolOptions {
+  readonly connection: ConnectionOptions;
+  /** Connections at most. */
+  readonly size: number;
+  /** Whether a commit waits for the disk. Behind PgBouncer it always does. */
+  readonly synchronousCommit: 'on' | 'off';
+  /** PgBouncer in transaction mode: no startup parameters and no named statements. */
+  readonly pgbouncer: boolean;
+  /** How long connecting, or waiting for a free connection, may take; in milliseconds. */
+  readonly connectTimeoutMs: number;
+  /** Told of errors on connections, which the pool replaces by itself. */
+  readonly onError: (error: Error) => void;
+}
+
+/** In milliseconds, enforced by the server: a client that gives up alone leaves a transaction open for the next caller. */
+const STATEMENT_TIMEOUT_MS = 30_000;
+const LOCK_TIMEOUT_MS = 15_000;
+const IDLE_IN_TRANSACTION_TIMEOUT_MS = 30_000;
+
+const IDLE_CONNECTION_MS = 60_000;
+/** The system's own default lets two hours pass before it asks whether the other end is still there. */
+const KEEP_ALIVE_DELAY_MS = 10_000;
+
+const types = new pg.TypeOverrides();
+types.setTypeParser(pg.types.builtins.INT8, (text: string) => BigInt(text));
+
+function settings(synchronousCommit: 'on' | 'off'): [name: string, value: string][] {
+  return [
+    ['synchronous_commit', synchronousCommit],
+    ['statement_timeout', `${STATEMENT_TIMEOUT_MS}`],
+    ['lock_timeout', `${LOCK_TIMEOUT_MS}`],
+    ['idle_in_transaction_session_timeout', `${IDLE_IN_TRANSACTION_TIMEOUT_MS}`],
+    ['application_name', 'passmanager'],
+  ];
+}
+
+/** For pg: the address, with `options` after those that a URL brings, and without the timeout that pg runs itself. */
+export function clientConfig(connection: ConnectionOptions, options?: string): pg.ClientConfig {
+  if (!('connectionString' in connection)) return { ...connection, ...(options && { options }) };
+  const url = new URL(connection.connectionString);
+  const theirs = url.searchParams.get('options');
+  // pg lets a URL's parameters win over the fields beside it.
+  if (options !== undefined) url.searchParams.delete('options');
+  url.searchParams.delete('query_timeout');
+  const all = [theirs, options].filter((part) => part !== null && part !== undefined).join(' ');
+  return { connectionString: url.href, ...(options !== undefined && { options: all }) };
+}
+
+/** Opens nothing yet. Getting a connection fails with an outage; what fails on it later was sent. */
+export function openPool(poolOptions: PoolOptions): PostgresPool {
+  const { connection, size, pgbouncer, connectTimeoutMs, onError } = poolOptions;
+  // Its connections are shared out anew for every transaction, whoever asks: what one pool turned off, a writer would meet.
+  const wanted = settings(pgbouncer ? 'on' : poolOptions.synchronousCommit);
+  const startup = wanted.map(([name, value]) => `-c ${name}=${value}`).join(' ');
+  const pool = new pg.Pool({
+    ...(pgbouncer
+      ? clientConfig(connection)
+      : { ...clientConfig(connection, startup), Client: NamedStatementClient }),
+    max: size,
+    types,
+    connectionTimeoutMillis: connectTimeoutMs,
+    idleTimeoutMillis: IDLE_CONNECTION_MS,
+    keepAlive: true,
+    keepAliveInitialDelayMillis: KEEP_ALIVE_DELAY_MS,
+  });
+  pool.on('error', onError);
+  pool.on('connect', (client) => client.on('error', onError));
+  const prepared = new WeakSet<pg.PoolClient>();
+
+  async function connect(): Promise<PostgresPoolClient> {
+    const client = await pool.connect().catch((error: unknown) => {
+      throw toFault(error, false);
+    });
+    if (pgbouncer && !prepared.has(client)) {
+      try {
+        await client.query(wanted.map(([name, value]) => `set ${name} = '${value}'`).join('; '));
+      } catch (error) {
+        client.release(true);
+        throw toFault(error, false);
+      }
+      prepared.add(client);
+    }
+    const release = client.release.bind(client);
+    let released = false;
+    const giveBack = (): void => {
+      if (released) return;
+      released = true;
+      client.off('end', giveBack);
+      release(!isReusable(client));
+    };
+    client.release = giveBack;
+    // The query builder forgets the connection of a transaction that it could not roll back.
+    client.once('end', giveBack);
+    return client as unknown as PostgresPoolClient;
+  }
+
+  return { options: pool.options, connect, end: () => pool.end() } as PostgresPool;
+}
+
+/** A client in an open or broken transaction, or one that is to end, must not reach the next caller. */
+function isReusable(client: pg.PoolClient): boolean {
+  if (client instanceof NamedStatementClient && client.mustEnd) return false;
+  // 'I' is idle; 'T' and 'E' are inside a transaction.
+  return (client as unknown as { getTransactionStatus(): string | null }).getTransactionStatus() === 'I';
+}
