@@ -1,0 +1,225 @@
+import { randomUUID } from 'node:crypto';
+import { expect } from 'chai';
+import type { Database, Row } from '../../src/database/database.ts';
+import { NOTIFY_USERS } from '../../src/database/watch_statements.ts';
+import type { RpcFailure } from '../../src/server/errors.ts';
+import { createLogger } from '../../src/server/log.ts';
+import { CHANNEL, RevisionFeed } from '../../src/server/revision_feed.ts';
+import type { SessionKeySet } from '../../src/server/session_keys.ts';
+
+/** A database that knows sessions and hears notifications; shared by feeds, it stands for replicas. */
+class Tables {
+  readonly sessions = new Map<string, { revision: bigint | null; alive: boolean; change_open: boolean }>();
+  readonly listeners = new Set<(payload: string) => void>();
+  readonly reconnects = new Set<() => void>();
+  readonly notified: string[] = [];
+  lookups = 0;
+  down = false;
+
+  readonly database = {
+    reads: {
+      execute: async (text: string, parameters: readonly unknown[]): Promise<{ rows: Row[] }> => {
+        if (this.down) throw new Error('out of reach');
+        if (text === NOTIFY_USERS) {
+          expect(parameters[0]).to.equal(CHANNEL);
+          this.notified.push(parameters[1] as string);
+          for (const listener of this.listeners) listener(parameters[1] as string);
+          return { rows: [] };
+        }
+        this.lookups += 1;
+        const ids = parameters[0] as string[];
+        return { rows: ids.map((session_id) => ({ session_id, ...this.sessions.get(session_id) })) };
+      },
+    },
+    listen: async (_: string, onNotify: (payload: string) => void, onReconnect: () => void) => {
+      this.listeners.add(onNotify);
+      this.reconnects.add(onReconnect);
+      return async () => void this.listeners.delete(onNotify);
+    },
+  } as unknown as Database;
+}
+
+const log = createLogger('silent');
+const QUICK = { heartbeatMs: 60_000, pollMs: 60_000, debounceMs: 1 };
+
+describe('the revision feed', () => {
+  let tables: Tables;
+  let feeds: RevisionFeed[];
+
+  beforeEach(() => {
+    tables = new Tables();
+    feeds = [];
+  });
+
+  afterEach(() => Promise.all(feeds.map((feed) => feed.stop())));
+
+  const makeFeed = async (times = QUICK) => {
+    const feed = new RevisionFeed(tables.database, log, times);
+    feeds.push(feed);
+    await feed.start();
+    return feed;
+  };
+
+  const session = (userId: string = randomUUID()) => {
+    const sessionId = randomUUID();
+    tables.sessions.set(sessionId, { revision: 0n, alive: true, change_open: false });
+    return { sessionId, userId, kind: 1 } as unknown as SessionKeySet;
+  };
+
+  const set = (watched: SessionKeySet, values: object) =>
+    Object.assign(tables.sessions.get(watched.sessionId)!, values);
+
+  const codeOf = async (pending: Promise<unknown>) => {
+    try {
+      await pending;
+    } catch (error) {
+      return (error as RpcFailure).errors[0]?.code;
+    }
+    return undefined;
+  };
+
+  it('tells the revision at once and each move, also of another replica', async () => {
+    const [here, there] = [await makeFeed(), await makeFeed()];
+    const watched = session();
+    const stream = here.watch(watched, new AbortController().signal);
+    expect((await stream.next()).value).to.equal(0n);
+    set(watched, { revision: 1n });
+    here.touch(watched.userId);
+    expect((await stream.next()).value).to.equal(1n);
+    set(watched, { revision: 5n });
+    there.touch(watched.userId);
+    expect((await stream.next()).value).to.equal(5n);
+    await stream.return(undefined);
+    expect(here.watcherCount).to.equal(0);
+  });
+
+  it('gathers what moves together into one notification and one look', async () => {
+    const feed = await makeFeed({ ...QUICK, debounceMs: 20 });
+    const watched = session();
+    const stream = feed.watch(watched, new AbortController().signal);
+    await stream.next();
+    const before = tables.lookups;
+    for (let move = 1n; move <= 50n; move += 1n) {
+      set(watched, { revision: move });
+      feed.touch(watched.userId);
+    }
+    expect((await stream.next()).value).to.equal(50n);
+    expect(tables.lookups - before).to.be.at.most(2);
+    expect(tables.notified).to.deep.equal([watched.userId]);
+    await stream.return(undefined);
+  });
+
+  it('says nothing twice and looks at nobody who is not watched', async () => {
+    const feed = await makeFeed();
+    const watched = session();
+    const stream = feed.watch(watched, new AbortController().signal);
+    await stream.next();
+    const before = tables.lookups;
+    feed.touch(randomUUID());
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    expect(tables.lookups).to.equal(before);
+    feed.touch(watched.userId);
+    set(watched, {});
+    const next = stream.next();
+    const silence = await Promise.race([next, new Promise((resolve) => setTimeout(resolve, 50, 'silence'))]);
+    expect(silence).to.equal('silence');
+    set(watched, { revision: 3n });
+    feed.touch(watched.userId);
+    expect((await next).value).to.equal(3n);
+    await stream.return(undefined);
+  });
+
+  it('announces many users in payloads that NOTIFY takes', async () => {
+    const feed = await makeFeed({ ...QUICK, debounceMs: 10 });
+    const users = Array.from({ length: 450 }, () => randomUUID());
+    for (const userId of users) feed.touch(userId);
+    await feed.stop();
+    expect(tables.notified.flatMap((payload) => payload.split(','))).to.have.members(users);
+    for (const payload of tables.notified) expect(payload.length).to.be.below(8_000);
+  });
+
+  it('ends with RQS01 with the session, RQS02 with a password change and SVR01 with the server', async () => {
+    const feed = await makeFeed();
+    for (const [values, code] of [
+      [{ alive: false }, 11],
+      [{ revision: null, alive: false }, 11],
+      [{ change_open: true }, 12],
+    ] as const) {
+      const watched = session();
+      const stream = feed.watch(watched, new AbortController().signal);
+      await stream.next();
+      const ended = codeOf(stream.next());
+      set(watched, values);
+      feed.touch(watched.userId);
+      expect(await ended).to.equal(code);
+    }
+    const watched = session();
+    const stream = feed.watch(watched, new AbortController().signal);
+    await stream.next();
+    const ended = codeOf(stream.next());
+    await feed.endWatches(1_000);
+    expect(await ended).to.equal(21);
+    expect(await codeOf(feed.watch(watched, new AbortController().signal).next())).to.equal(21);
+  });
+
+  it('waits no longer than it was told for a watcher whose peer does not read', async () => {
+    const feed = await makeFeed();
+    const stream = feed.watch(session(), new AbortController().signal);
+    await stream.next();
+    const before = performance.now();
+    await feed.endWatches(30);
+    expect(performance.now() - before).to.be.below(5_000);
+    expect(feed.watcherCount).to.equal(1);
+  });
+
+  it('repeats the revision as a heartbeat', async () => {
+    const feed = await makeFeed({ ...QUICK, heartbeatMs: 5 });
+    const stream = feed.watch(session(), new AbortController().signal);
+    for (let beat = 0; beat < 4; beat += 1) expect((await stream.next()).value).to.equal(0n);
+    await stream.return(undefined);
+  });
+
+  it('ends quietly when the caller goes away', async () => {
+    const feed = await makeFeed();
+    const gone = new AbortController();
+    const stream = feed.watch(session(), gone.signal);
+    await stream.next();
+    const next = stream.next();
+    gone.abort();
+    expect((await next).done).to.equal(true);
+    expect(feed.watcherCount).to.equal(0);
+  });
+
+  it('finds by its poll, and after a lost connection, what nobody announced', async () => {
+    const polling = await makeFeed({ ...QUICK, pollMs: 10 });
+    const watched = session();
+    const stream = polling.watch(watched, new AbortController().signal);
+    await stream.next();
+    set(watched, { revision: 9n });
+    expect((await stream.next()).value).to.equal(9n);
+    await stream.return(undefined);
+
+    const reconnecting = await makeFeed();
+    const other = session();
+    const second = reconnecting.watch(other, new AbortController().signal);
+    await second.next();
+    set(other, { revision: 4n });
+    for (const reconnect of tables.reconnects) reconnect();
+    expect((await second.next()).value).to.equal(4n);
+    await second.return(undefined);
+  });
+
+  it('goes on after the database was out of reach', async () => {
+    const feed = await makeFeed({ ...QUICK, pollMs: 10 });
+    const watched = session();
+    const stream = feed.watch(watched, new AbortController().signal);
+    await stream.next();
+    tables.down = true;
+    set(watched, { revision: 2n });
+    feed.touch(watched.userId);
+    await new Promise((resolve) => setTimeout(resolve, 40));
+    tables.down = false;
+    expect((await stream.next()).value).to.equal(2n);
+    await stream.return(undefined);
+  });
+});
