@@ -12,7 +12,7 @@ import { startTestServer, type TestServer } from '../support/test_server.ts';
 
 const { method } = data.DataService;
 const bytes = (length: number) => new Uint8Array(randomBytes(length));
-const newEntry = () => ({ entryId: randomUUID(), entryName: bytes(93), entryData: bytes(285) });
+const newEntry = () => ({ entryId: randomUUID() as string, entryName: bytes(93), entryData: bytes(285) });
 
 describe('the request gate', () => {
   let server: TestServer;

@@ -2,7 +2,10 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import type { TestDatabase } from './test_database.ts';
 
-type Values = Record<string, unknown>;
+/** Column values. */
+export interface Values {
+  [column: string]: unknown;
+}
 
 export const sampleUser = (): Values => ({
   id: randomUUID(),

@@ -1,0 +1,127 @@
+import { expect } from 'chai';
+import * as statements from '../../src/database/user_statements.ts';
+import { insertRow, sampleAttempt, sampleUser } from '../support/sample_rows.ts';
+import { blob, newId, StatementWorld } from '../support/statement_world.ts';
+
+const ago = (seconds: number) => new Date(Date.now() - 1_000 * seconds);
+
+describe('the statements of accounts and sessions', () => {
+  let world: StatementWorld;
+  before(async () => {
+    world = await StatementWorld.open();
+  });
+  after(() => world.close());
+  beforeEach(() => world.newUser());
+
+  const execute = async (text: string, parameters: unknown[]) =>
+    (await world.database.writes.execute(text, parameters)).rows;
+
+  it('keep an attempt for 180 seconds and consume it once, with the credentials that it is about', async () => {
+    const id = newId();
+    await execute(statements.INSERT_LOGIN_ATTEMPT, [
+      id,
+      world.userId,
+      blob(32),
+      0n,
+      1,
+      1,
+      blob(72),
+      blob(512),
+    ]);
+    const [kept] = await world.test.query(
+      'select extract(epoch from expires_at - clock_timestamp())::int as s from auth_ephemerals where id = $1',
+      [id],
+    );
+    expect(kept!.s).to.be.within(175, 180);
+    const all = await Promise.all(
+      Array.from({ length: 8 }, () => execute(statements.CONSUME_LOGIN_ATTEMPT, [id])),
+    );
+    const consumed = all.flat();
+    expect(consumed).to.have.length(1);
+    expect(consumed[0]).to.deep.include({
+      id: world.userId,
+      alive: true,
+      attempt_generation: 0n,
+      client_protocol: 1n,
+    });
+  });
+
+  it('consume a decoy’s attempt without credentials, and never a start of a password change', async () => {
+    const [decoy, start] = [sampleAttempt(null), newId()];
+    await insertRow(world.test, 'auth_ephemerals', { ...decoy, expires_at: ago(1) });
+    const [row] = await execute(statements.CONSUME_LOGIN_ATTEMPT, [decoy.id]);
+    expect(row).to.deep.include({ id: null, alive: false });
+    expect(await execute(statements.CONSUME_LOGIN_ATTEMPT, [start])).to.deep.equal([]);
+  });
+
+  it('find credentials by name and lock the generation', async () => {
+    const user = sampleUser();
+    await insertRow(world.test, 'users', user);
+    expect((await execute(statements.FIND_CREDENTIALS, [user.username_lookup]))[0]!.id).to.equal(user.id);
+    expect(await execute(statements.FIND_CREDENTIALS, [blob(32)])).to.deep.equal([]);
+    expect(await execute(statements.LOCK_GENERATION, [user.id])).to.deep.equal([
+      { credential_generation: 0n },
+    ]);
+  });
+
+  it('rename by raising the generation, and end what is under way', async () => {
+    await insertRow(world.test, 'auth_ephemerals', sampleAttempt(world.userId));
+    await execute(statements.CHANGE_USERNAME, [world.userId, blob(32)]);
+    await execute(statements.DELETE_ATTEMPTS, [world.userId]);
+    expect(await execute(statements.LOCK_GENERATION, [world.userId])).to.deep.equal([
+      { credential_generation: 1n },
+    ]);
+    expect(
+      await world.test.query('select id from auth_ephemerals where user_id = $1', [world.userId]),
+    ).to.deep.equal([]);
+  });
+
+  it('make room by ending those used longest ago, and do not count the dead and those of a change', async () => {
+    await world.test.query('delete from login_sessions where user_id = $1', [world.userId]);
+    const oldest = await world.newSession({ last_used_at: ago(50) });
+    const newer = await world.newSession({ last_used_at: ago(10) });
+    const newest = await world.newSession({ last_used_at: ago(1) });
+    await world.newSession({ last_used_at: ago(90), expires_at: ago(1) });
+    await world.newSession({ last_used_at: ago(90), maximum_requests: 1, request_count: 1 });
+    await world.newSession({ last_used_at: ago(90), kind: 2 });
+    expect(await execute(statements.EVICT_SESSIONS, [world.userId, 3])).to.deep.equal([]);
+    expect(await execute(statements.EVICT_SESSIONS, [world.userId, 1])).to.have.deep.members([
+      { id: oldest },
+      { id: newer },
+    ]);
+    expect(await execute(statements.EVICT_SESSIONS, [world.userId, 0])).to.deep.equal([{ id: newest }]);
+  });
+
+  it('open a session with its limits, or without', async () => {
+    const [limited, unlimited] = [newId(), newId()];
+    await execute(statements.INSERT_SESSION, [limited, world.userId, blob(64), 5n, 4_294_967_296]);
+    await execute(statements.INSERT_SESSION, [unlimited, world.userId, blob(64), null, null]);
+    const rows = await world.test.query(
+      'select id, maximum_requests, extract(epoch from expires_at - created_at)::bigint as s from login_sessions where id = any($1) order by maximum_requests nulls last',
+      [[limited, unlimited]],
+    );
+    expect(rows).to.deep.equal([
+      { id: limited, maximum_requests: '5', s: '4294967296' },
+      { id: unlimited, maximum_requests: null, s: null },
+    ]);
+  });
+
+  it('list live sessions as the asking request leaves them', async () => {
+    const limited = await world.newSession({ maximum_requests: 10, created_at: ago(5) });
+    await world.newSession({ expires_at: ago(1) });
+    world.sessionId = limited;
+    const rows = await world.run(statements.LIST_SESSIONS.text, [], 0n);
+    expect(rows.map(({ id, remaining_requests }) => [id === limited, remaining_requests])).to.deep.equal([
+      [true, 9n],
+      [false, -1n],
+    ]);
+  });
+
+  it('end one live session of the user, or all', async () => {
+    const [mine, dead] = [await world.newSession(), await world.newSession({ expires_at: ago(1) })];
+    expect(await execute(statements.DELETE_SESSION, [newId(), mine])).to.deep.equal([]);
+    expect(await execute(statements.DELETE_SESSION, [world.userId, dead])).to.deep.equal([]);
+    expect(await execute(statements.DELETE_SESSION, [world.userId, mine])).to.deep.equal([{ id: mine }]);
+    expect(await execute(statements.DELETE_ALL_SESSIONS, [world.userId])).to.have.length(2);
+  });
+});
