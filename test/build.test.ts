@@ -8,7 +8,7 @@ import { expect } from 'chai';
 import { build } from 'esbuild';
 
 const run = promisify(execFile);
-const ROOT = fileURLToPath(new URL('../../', import.meta.url));
+const ROOT = fileURLToPath(new URL('../', import.meta.url));
 const TSC = join(ROOT, 'node_modules/.bin/tsc');
 
 const CONSUMER = `
