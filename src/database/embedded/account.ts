@@ -36,6 +36,8 @@ export const WAYS: readonly Account[] = [
     name: 'setpriv',
     prefix: [
       'setpriv',
+      // Without it access(2), by which PostgreSQL finds its own programs, looks with the rights of nobody alone.
+      '--securebits=+no_setuid_fixup',
       `--reuid=${UNPRIVILEGED_ID}`,
       `--regid=${UNPRIVILEGED_ID}`,
       '--clear-groups',
@@ -116,5 +118,8 @@ export function wayWorks(way: Account, program: string, dataDir: string): boolea
     const id = way.spawnId === undefined ? {} : { uid: way.spawnId, gid: way.spawnId };
     return spawnSync(file!, parameters, { stdio: 'ignore', env: { PATH: SYSTEM_PATH }, ...id }).status === 0;
   };
-  return succeeds(program, '--version') && succeeds('test', '-x', dirname(dataDir));
+  return (
+    succeeds(program, '--version') &&
+    [program, dirname(dataDir)].every((path) => succeeds('test', '-x', path))
+  );
 }

@@ -2,6 +2,7 @@ import { spawn, spawnSync } from 'node:child_process';
 import {
   chmodSync,
   chownSync,
+  cpSync,
   existsSync,
   mkdirSync,
   readdirSync,
@@ -22,7 +23,7 @@ import {
   hasEmbeddedDatabase,
   startEmbeddedPostgres,
 } from '../../../src/database/embedded/embedded_postgres.ts';
-import { postgresBinaries } from '../../../src/database/embedded/postgres_binaries.ts';
+import { type PostgresBinaries, postgresBinaries } from '../../../src/database/embedded/postgres_binaries.ts';
 import {
   canRead,
   isRoot,
@@ -436,13 +437,26 @@ describe('the embedded PostgreSQL', function () {
   });
 
   describe('when its server is root', () => {
+    /** PostgreSQL's programs below a directory that only root may enter. */
+    function hiddenPrograms(): PostgresBinaries {
+      const { postgres, majorVersion } = postgresBinaries();
+      const directory = temporaryDirectory();
+      ending.push(() => remove(directory));
+      const native = join(directory, 'native');
+      cpSync(dirname(dirname(postgres)), native, { recursive: true, verbatimSymlinks: true });
+      const program = (name: string): string => join(native, 'bin', name);
+      return { initdb: program('initdb'), postgres: program('postgres'), majorVersion };
+    }
+
     for (const account of WAYS) {
       it(`runs without privileges by ${account.name}`, async function () {
         const dataDir = fresh();
         if (!isRoot || !wayWorks(account, postgresBinaries().postgres, dirname(dataDir))) return this.skip();
-        // mkdtemp made the parent for root alone: enough for all ways but the last.
-        if (account.parentMode !== 0o700) spawnSync('chmod', ['755', dirname(dataDir)]);
-        const postgres = await start(dataDir, { account });
+        // Only root may enter the directory around data and programs; the last way needs both in the open.
+        const binaries = account.parentMode === 0o700 ? hiddenPrograms() : postgresBinaries();
+        if (account.parentMode !== 0o700) chmodSync(dirname(dataDir), 0o755);
+        expect(wayWorks(account, binaries.postgres, dataDir)).to.equal(true);
+        const postgres = await start(dataDir, { account, binaries });
         await keep(postgres);
         const [pid] = processesOn(cluster(dataDir));
         const status = readFileSync(`/proc/${pid}/status`, 'utf8');
@@ -450,7 +464,7 @@ describe('the embedded PostgreSQL', function () {
         expect(Number(kernelUid)).to.equal(account.ownerId);
         expect(/^CapEff:\t(\w+)$/m.exec(status)![1]).to.equal(CAPABILITIES[account.name]);
         await postgres.stop();
-        expect(await count(await start(dataDir, { account }))).to.equal(3);
+        expect(await count(await start(dataDir, { account, binaries }))).to.equal(3);
       });
     }
 
