@@ -4,6 +4,7 @@ import type { PostgresPool, PostgresPoolClient } from 'kysely';
 import pg from 'pg';
 import { NamedStatementClient } from './named_statement_client.ts';
 import { toFault } from './sqlstate.ts';
+import { WatchedClient } from './watched_client.ts';
 
 /** Where the database is: fields of pg's configuration, or a URL. */
 export type ConnectionOptions =
@@ -71,9 +72,8 @@ export function openPool(poolOptions: PoolOptions): PostgresPool {
   const wanted = settings(pgbouncer ? 'on' : poolOptions.synchronousCommit);
   const startup = wanted.map(([name, value]) => `-c ${name}=${value}`).join(' ');
   const pool = new pg.Pool({
-    ...(pgbouncer
-      ? clientConfig(connection)
-      : { ...clientConfig(connection, startup), Client: NamedStatementClient }),
+    ...clientConfig(connection, pgbouncer ? undefined : startup),
+    Client: pgbouncer ? WatchedClient : NamedStatementClient,
     max: size,
     types,
     connectionTimeoutMillis: connectTimeoutMs,
@@ -117,7 +117,7 @@ export function openPool(poolOptions: PoolOptions): PostgresPool {
 
 /** A client in an open or broken transaction, or one that is to end, must not reach the next caller. */
 function isReusable(client: pg.PoolClient): boolean {
-  if (client instanceof NamedStatementClient && client.mustEnd) return false;
+  const watched = client as pg.PoolClient & WatchedClient & { getTransactionStatus(): string | null };
   // 'I' is idle; 'T' and 'E' are inside a transaction.
-  return (client as unknown as { getTransactionStatus(): string | null }).getTransactionStatus() === 'I';
+  return !watched.mustEnd && watched.getTransactionStatus() === 'I';
 }

@@ -1,6 +1,6 @@
-/** A pg Client that prepares every parameterised statement by name, so that PostgreSQL parses and plans it once a connection. */
+/** A client that prepares every parameterised statement by name, so that PostgreSQL parses and plans it once a connection. */
 import { createHash } from 'node:crypto';
-import pg from 'pg';
+import { WatchedClient } from './watched_client.ts';
 
 /** Names by text; the program has a fixed number of texts. */
 const names = new Map<string, string>();
@@ -14,23 +14,13 @@ export function statementName(text: string): string {
   return name;
 }
 
-export class NamedStatementClient extends pg.Client {
-  /**
-   * Whether the connection is of no use to the next caller: a statement no longer fits its tables, as after a migration, or
-   * the server said that it ends, which the socket may show only later.
-   */
-  mustEnd = false;
-
+export class NamedStatementClient extends WatchedClient {
   // biome-ignore lint/suspicious/noExplicitAny: pg's query has a dozen overloads; this one narrows none of them.
   override query(...parameters: any[]): any {
     const [text, values] = parameters;
     if (typeof text === 'string' && Array.isArray(values) && values.length > 0) {
-      const result = super.query({ name: statementName(text), text, values });
-      result.catch(({ code, severity }: { code?: unknown; severity?: unknown }) => {
-        if (code === '0A000' || code === '26000' || severity !== 'ERROR') this.mustEnd = true;
-      });
-      return result;
+      return super.query({ name: statementName(text), text, values });
     }
-    return (super.query as (...all: unknown[]) => unknown).apply(this, parameters);
+    return super.query(...parameters);
   }
 }

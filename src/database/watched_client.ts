@@ -1,0 +1,27 @@
+/** A pg Client that remembers whether it is of any use to the next caller. */
+import pg from 'pg';
+import { toFault } from './sqlstate.ts';
+
+/** Ends the connection with the transaction (PostgreSQL 17). */
+const TRANSACTION_TIMEOUT = '25P04';
+
+export class WatchedClient extends pg.Client {
+  /**
+   * Whether the connection is to be ended: a statement no longer fits its tables, as after a migration, or the server said
+   * that it ends, which the socket may show only later.
+   */
+  mustEnd = false;
+
+  // biome-ignore lint/suspicious/noExplicitAny: pg's query has a dozen overloads; this one narrows none of them.
+  override query(...parameters: any[]): any {
+    const result = (super.query as (...all: unknown[]) => unknown).apply(this, parameters);
+    if (result instanceof Promise) result.catch((error: unknown) => this.#judge(error));
+    return result;
+  }
+
+  /** By the state and not by the severity, which is in the server's language. */
+  #judge(error: unknown): void {
+    const { kind, sqlState } = toFault(error, true);
+    if (kind === 'lost' || kind === 'staleStatement' || sqlState === TRANSACTION_TIMEOUT) this.mustEnd = true;
+  }
+}
