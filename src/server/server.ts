@@ -178,7 +178,12 @@ async function databaseOf(
 ): Promise<ConnectionOptions> {
   await mkdir(config.dataDir, { recursive: true, mode: 0o700 });
   if (config.databaseUrl !== undefined) return { connectionString: config.databaseUrl };
-  const postgres = await startEmbeddedPostgres({ dataDir: config.dataDir, log });
+  const postgres = await startEmbeddedPostgres({
+    dataDir: config.dataDir,
+    log,
+    // Both pools, the listener, and some for commands beside the server.
+    maxConnections: Math.ceil(1.5 * config.databasePoolSize) + 16,
+  });
   ending.push(() => postgres.stop());
   return postgres.connection;
 }

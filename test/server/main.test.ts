@@ -111,6 +111,9 @@ describe('the process', function () {
   it('shows no recovery code where there is no terminal, and says how to see one', async () => {
     const server = start();
     await server.ready();
+    for (let attempt = 0; attempt < 100 && !server.output.includes('recovery-code'); attempt += 1) {
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
     expect(server.output).to.include('npm run recovery-code');
     expect(server.output).not.to.match(/([0-9A-Z]{4}-){7}/);
   });

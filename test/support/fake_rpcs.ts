@@ -5,7 +5,8 @@ import {
   type DescMethodUnary,
   type Message,
 } from '@bufbuild/protobuf';
-import { ErrorCode } from '../../gen/passmanager/common/v1/error_pb.ts';
+import { Code } from '@connectrpc/connect';
+import { ErrorCode, FailureSchema } from '../../gen/passmanager/common/v1/error_pb.ts';
 import { SecureResponseSchema } from '../../gen/passmanager/common/v1/secure_pb.ts';
 import {
   DataService,
@@ -23,13 +24,7 @@ import {
   RegisterUserResponseSchema,
   UserService,
 } from '../../gen/passmanager/user/v1/user_service_pb.ts';
-import {
-  notDecrypted,
-  RpcError,
-  RpcFailure,
-  revisionConflict,
-  temporaryOutage,
-} from '../../src/server/errors.ts';
+import { notDecrypted, RpcError, revisionConflict, temporaryOutage } from '../../src/server/errors.ts';
 import type { CallContext, Readiness, Rpc } from '../../src/server/rpc.ts';
 
 /** The fakes, and what they saw. */
@@ -114,12 +109,14 @@ export function fakeRpcs(): FakeRpcs {
       }),
       unary(DataService.method.batchUpdateEntries, async (request) => {
         const count = Number((request as GetEntryRequest).secure!.requestNumber);
-        const conflict = { code: ErrorCode.REVISION_CONFLICT, currentRevision: 7n };
-        const errors = Array.from({ length: count }, (_, index) => ({
+        const errorList = Array.from({ length: count }, (_, index) => ({
           field: `entries[${index}].expected_revision`,
-          ...conflict,
+          code: ErrorCode.REVISION_CONFLICT,
+          description: 'revision conflict',
+          currentRevision: 7n,
         }));
-        throw new RpcFailure(errors).inClear();
+        // More reasons than a failure of ours ever names: what the doors do with a detail that is too large.
+        throw new RpcError(Code.Aborted, FailureSchema, create(FailureSchema, { errorList }));
       }),
       unary(PasswordService.method.getEntry, async () => {
         throw new Error('a mistake of the programmer');
