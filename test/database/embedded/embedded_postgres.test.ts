@@ -437,11 +437,12 @@ describe('the embedded PostgreSQL', function () {
   });
 
   describe('when its server is root', () => {
-    /** PostgreSQL's programs below a directory that only root may enter. */
-    function hiddenPrograms(): PostgresBinaries {
+    /** PostgreSQL's programs below a directory that only root may enter, or that everybody may. */
+    function programsBelow(mode: 0o700 | 0o755): PostgresBinaries {
       const { postgres, majorVersion } = postgresBinaries();
       const directory = temporaryDirectory();
       ending.push(() => remove(directory));
+      chmodSync(directory, mode);
       const native = join(directory, 'native');
       cpSync(dirname(dirname(postgres)), native, { recursive: true, verbatimSymlinks: true });
       const program = (name: string): string => join(native, 'bin', name);
@@ -451,10 +452,11 @@ describe('the embedded PostgreSQL', function () {
     for (const account of WAYS) {
       it(`runs without privileges by ${account.name}`, async function () {
         const dataDir = fresh();
-        if (!isRoot || !wayWorks(account, postgresBinaries().postgres, dirname(dataDir))) return this.skip();
+        if (!isRoot) return this.skip();
         // Only root may enter the directory around data and programs; the last way needs both in the open.
-        const binaries = account.parentMode === 0o700 ? hiddenPrograms() : postgresBinaries();
-        if (account.parentMode !== 0o700) chmodSync(dirname(dataDir), 0o755);
+        const isHidden = account.parentMode === 0o700;
+        const binaries = programsBelow(isHidden ? 0o700 : 0o755);
+        if (!isHidden) chmodSync(dirname(dataDir), 0o755);
         expect(wayWorks(account, binaries.postgres, dataDir)).to.equal(true);
         const postgres = await start(dataDir, { account, binaries });
         await keep(postgres);
@@ -497,7 +499,11 @@ describe('the embedded PostgreSQL', function () {
       for (const rows of [0, 3]) {
         const server = child(dataDir, options);
         const line = await server.next();
-        if (uid === NAMELESS_ID && line?.message?.includes('/etc/passwd')) return this.skip();
+        if (uid === NAMELESS_ID && line?.message !== undefined) {
+          // Where user namespaces are not to be had, or the programs out of its reach, it is told what to do.
+          expect(line.message).to.contain('needs a user with a name').and.to.contain('/etc/passwd');
+          return;
+        }
         expect(line?.message).to.equal(undefined);
         const connection = line!.connection!;
         if (rows === 0) await keep({ connection });
@@ -525,7 +531,7 @@ const CAPABILITIES: Record<string, string> = {
 /** How root starts a child as an ordinary user; one that may read the checkout, where only root may enter it. */
 function asOrdinary(uid: number): { uid: number } | { prefix: string[] } {
   if (canRead(uid, import.meta.filename)) return { uid };
-  const ids = [`--reuid=${uid}`, `--regid=${uid}`, '--clear-groups'];
+  const ids = [`--reuid=${uid}`, `--regid=${uid}`, '--clear-groups', '--securebits=+no_setuid_fixup'];
   return { prefix: ['setpriv', ...ids, '--inh-caps=+dac_read_search', '--ambient-caps=+dac_read_search'] };
 }
 
