@@ -39,7 +39,6 @@ describe('a vault of ten thousand entries', function () {
     transport = createConnectTransport({
       baseUrl: server.httpUrl,
       httpVersion: '1.1',
-      interceptors: [] as Interceptor[],
     });
     account = makeAccount();
     await register(transport, account);
