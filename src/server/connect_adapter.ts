@@ -31,7 +31,7 @@ import {
 } from './errors.ts';
 import { MAX_STATUS_BYTES, statusBytes } from './grpc_status.ts';
 import type { Logger } from './log.ts';
-import type { Rpc, StreamingRpc, UnaryRpc } from './rpc.ts';
+import { READ_OPTIONS, type Rpc, type StreamingRpc, type UnaryRpc } from './rpc.ts';
 
 export type HttpRequest = IncomingMessage | Http2ServerRequest;
 export type HttpResponse = ServerResponse | Http2ServerResponse;
@@ -76,6 +76,7 @@ export function connectHandlers(rpcs: readonly Rpc[], parts: AdapterParts): Map<
     readMaxBytes: most + ENVELOPE_BYTES,
     writeMaxBytes: most,
     requireConnectProtocolHeader: false,
+    binaryOptions: READ_OPTIONS,
   };
   return new Map(
     rpcs.map((rpc) => {

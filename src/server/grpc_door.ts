@@ -38,7 +38,7 @@ import { healthRpcs } from './health.ts';
 import type { Logger } from './log.ts';
 import { OpenStreams } from './open_streams.ts';
 import { addReflection } from './reflection.ts';
-import type { CallContext, Rpc, StreamingRpc, UnaryRpc } from './rpc.ts';
+import { type CallContext, READ_OPTIONS, type Rpc, type StreamingRpc, type UnaryRpc } from './rpc.ts';
 import { guardStreams } from './stream_guard.ts';
 
 /** What the gRPC door needs beside what every door needs. */
@@ -150,7 +150,7 @@ function serveUnary(rpc: UnaryRpc, log: Logger): handleUnaryCall<Buffer, Message
   return (call, callback) => {
     let request: Message;
     try {
-      request = fromBinary(input, call.request);
+      request = fromBinary(input, call.request, READ_OPTIONS);
     } catch {
       callback(errorResponse(incorrectParameters().inClear()));
       return;
@@ -178,7 +178,7 @@ function serveStream(
   ): Promise<void> {
     let request: Message;
     try {
-      request = fromBinary(input, call.request);
+      request = fromBinary(input, call.request, READ_OPTIONS);
     } catch {
       throw incorrectParameters().inClear();
     }

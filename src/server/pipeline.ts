@@ -42,7 +42,7 @@ import type { FieldRules } from './field_rules.ts';
 import type { Logger } from './log.ts';
 import type { RequestGate } from './request_gate.ts';
 import { SealedCall } from './request_gate.ts';
-import type { CallContext, Rpc } from './rpc.ts';
+import { type CallContext, READ_OPTIONS, type Rpc } from './rpc.ts';
 import type { SessionKeys } from './session_keys.ts';
 import { SrpQueueFullError } from './srp/srp_pool.ts';
 
@@ -218,7 +218,7 @@ class SealedRpc {
     let payload: Message | undefined;
     let refusal: RpcFailure | undefined;
     try {
-      payload = fromBinary(this.#payloadSchema, plaintext);
+      payload = fromBinary(this.#payloadSchema, plaintext, READ_OPTIONS);
     } catch {
       refusal = incorrectParameters();
     }

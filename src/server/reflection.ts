@@ -17,7 +17,7 @@ import {
   type ReflectionRequest,
   reflectionContract,
 } from './reflection_contract.ts';
-import type { Rpc } from './rpc.ts';
+import { READ_OPTIONS, type Rpc } from './rpc.ts';
 
 /**
  * Serves both versions of reflection on a gRPC server, over everything that `rpcs` offer and over itself. Its
@@ -58,7 +58,7 @@ function converse(
   call.on('data', (bytes: Buffer) => {
     let request: ReflectionRequest;
     try {
-      request = fromBinary(contract.request, bytes) as ReflectionRequest;
+      request = fromBinary(contract.request, bytes, READ_OPTIONS) as ReflectionRequest;
     } catch {
       call.emit('error', { code: status.INVALID_ARGUMENT, details: 'invalid argument' });
       return;

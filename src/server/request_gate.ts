@@ -154,6 +154,10 @@ export class RequestGate {
       const account = await lockAccount(transaction, call.session.userId);
       if (account === undefined) throw notDecrypted();
       if (account.change_open) throw passwordChangeInProgress();
+      // A password change may have opened and been committed since the number was spent: the bytes are under the old key.
+      const { sessionId, userId } = call.session;
+      if ((await transaction.execute(SESSION_WINDOW, [sessionId, userId])).rows.length === 0)
+        throw notDecrypted();
       return work(
         async () => (await transaction.execute(statement.workText, values)).rows[0],
         transaction,
