@@ -55,11 +55,13 @@ function converse(
   const stop = () => call.emit('error', { code: status.UNAVAILABLE, details: 'unavailable' });
   if (controller.signal.aborted) stop();
   else controller.signal.addEventListener('abort', stop);
-  call.on('data', (bytes: Buffer) => {
+  const onQuestion = (bytes: Buffer): void => {
     let request: ReflectionRequest;
     try {
       request = fromBinary(contract.request, bytes, READ_OPTIONS) as ReflectionRequest;
     } catch {
+      // An answer to a later question would come before the status and hold it back for ever.
+      call.off('data', onQuestion);
       call.emit('error', { code: status.INVALID_ARGUMENT, details: 'invalid argument' });
       return;
     }
@@ -72,7 +74,8 @@ function converse(
       call.pause();
       call.once('drain', () => call.resume());
     }
-  });
+  };
+  call.on('data', onQuestion);
   call.on('end', () => call.end());
 }
 

@@ -1,4 +1,6 @@
 import { execFile } from 'node:child_process';
+import { once } from 'node:events';
+import { connect } from 'node:http2';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { create, fromBinary, type Message, toBinary } from '@bufbuild/protobuf';
@@ -133,6 +135,25 @@ describe('server reflection', () => {
   it('ends a stream with a message that cannot be parsed with INVALID_ARGUMENT', async () => {
     await open(true);
     expect(await converse('v1', [Buffer.from('ffff', 'hex')]).ended).to.equal(status.INVALID_ARGUMENT);
+  });
+
+  it('ends it so, too, when questions stand on both sides of that message', async () => {
+    await open(true);
+    // In one piece, so that the later questions are there when the bad one is read.
+    const envelope = (message: Buffer) => Buffer.concat([Buffer.from([0, 0, 0, 0, message.length]), message]);
+    const question = envelope(Buffer.from('3a00', 'hex'));
+    const peer = connect(`http://127.0.0.1:${door.address.port}`);
+    const stream = peer.request({
+      ':method': 'POST',
+      ':path': '/grpc.reflection.v1.ServerReflection/ServerReflectionInfo',
+      'content-type': 'application/grpc',
+      te: 'trailers',
+    });
+    const trailers = once(stream, 'trailers');
+    stream.resume();
+    stream.end(Buffer.concat([question, envelope(Buffer.from('ffff', 'hex')), question, question]));
+    expect((await trailers)[0]).to.have.property('grpc-status', `${status.INVALID_ARGUMENT}`);
+    peer.close();
   });
 
   it('answers question after question, and repeats each', async () => {
