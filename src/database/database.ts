@@ -4,6 +4,7 @@
  * whose only writes are spent request numbers.
  */
 
+import { DriverException } from '@mikro-orm/core';
 import { Migrator } from '@mikro-orm/migrations';
 import type { EntityManager } from '@mikro-orm/postgresql';
 import { MikroORM } from '@mikro-orm/postgresql';
@@ -48,7 +49,7 @@ export interface DatabaseOptions {
 /** How long connecting, or waiting for a free connection, may take; in milliseconds. */
 const CONNECT_TIMEOUT_MS = 5_000;
 
-/** How often a transaction that met a conflict runs, in all. */
+/** How often a statement or transaction that met a conflict runs, in all. */
 const CONFLICT_ATTEMPTS = 5;
 
 /** One statement on a connection or transaction of the query builder, errors as faults. */
@@ -64,7 +65,25 @@ async function run(
   }
 }
 
-/** Runs single statements, each in its own transaction. */
+/** Runs `attempt` again, from the start, when it met a conflict or a connection whose statements no longer fit. */
+async function untilSettled<T>(poolSize: number, attempt: () => Promise<T>): Promise<T> {
+  let conflicts = 0;
+  let stale = 0;
+  for (;;) {
+    try {
+      return await attempt();
+    } catch (error) {
+      if (!(error instanceof DatabaseFault)) throw error;
+      if (error.kind === 'conflict') conflicts += 1;
+      // After a migration every connection may hold the old statement; each one that fails with it is ended.
+      else if (error.kind === 'staleStatement') stale += 1;
+      else throw error;
+      if (conflicts === CONFLICT_ATTEMPTS || stale > poolSize) throw error;
+    }
+  }
+}
+
+/** Runs single statements, each in its own transaction, again when it met a conflict. */
 class PoolExecutor implements Executor {
   readonly #kysely: Kysely<unknown>;
   readonly #poolSize: number;
@@ -74,16 +93,8 @@ class PoolExecutor implements Executor {
     this.#poolSize = poolSize;
   }
 
-  async execute(text: string, parameters: readonly unknown[]): Promise<{ rows: Row[] }> {
-    for (let stale = 0; ; stale += 1) {
-      try {
-        return await run(this.#kysely, text, parameters);
-      } catch (error) {
-        // After a migration every connection may hold the old statement; each one that fails with it is ended.
-        const again = error instanceof DatabaseFault && error.kind === 'staleStatement';
-        if (!again || stale === this.#poolSize) throw error;
-      }
-    }
+  execute(text: string, parameters: readonly unknown[]): Promise<{ rows: Row[] }> {
+    return untilSettled(this.#poolSize, () => run(this.#kysely, text, parameters));
   }
 }
 
@@ -113,20 +124,8 @@ export class Database {
   }
 
   /** Runs `work` in a durable transaction, again from the start when it met a conflict. Throws what `work` threw, or DatabaseFault. */
-  async transaction<T>(work: (transaction: Transaction) => Promise<T>): Promise<T> {
-    let conflicts = 0;
-    let stale = 0;
-    for (;;) {
-      try {
-        return await this.#transaction(work);
-      } catch (error) {
-        if (!(error instanceof DatabaseFault)) throw error;
-        if (error.kind === 'conflict') conflicts += 1;
-        else if (error.kind === 'staleStatement') stale += 1;
-        else throw error;
-        if (conflicts === CONFLICT_ATTEMPTS || stale > this.#poolSize) throw error;
-      }
-    }
+  transaction<T>(work: (transaction: Transaction) => Promise<T>): Promise<T> {
+    return untilSettled(this.#poolSize, () => this.#transaction(work));
   }
 
   async #transaction<T>(work: (transaction: Transaction) => Promise<T>): Promise<T> {
@@ -194,9 +193,9 @@ export class Database {
   }
 }
 
-/** Errors of pg and of MikroORM's wrapping of them carry a code. */
+/** Of the entity manager's statements: MikroORM wraps whatever the driver throws and keeps its code. */
 function isDriverError(error: unknown): boolean {
-  return !(error instanceof DatabaseFault) && error instanceof pg.DatabaseError;
+  return error instanceof DriverException;
 }
 
 /** Half as many connections for reads, which are short. */

@@ -128,6 +128,38 @@ describe('the database', () => {
     expect(attempts).to.equal(5);
   });
 
+  it('runs a single statement again that met a conflict, a few times', async () => {
+    await test.query('create sequence conflicts');
+    const meet = (times: number) =>
+      database.writes.execute(
+        `do $$ begin if nextval('conflicts') <= ${times} then raise exception 'forced' using errcode = '40001'; end if; end $$`,
+        [],
+      );
+    const met = async () => Number((await test.query('select last_value::int as n from conflicts'))[0]!.n);
+    await meet(4);
+    expect(await met()).to.equal(5);
+    await test.query('alter sequence conflicts restart');
+    expect(await faultOf(meet(1_000))).to.equal('conflict');
+    expect(await met()).to.equal(5);
+  });
+
+  it('tells what failed in the entity manager like what failed in a statement', async () => {
+    let attempts = 0;
+    const conflict = database.transaction(async ({ em }) => {
+      attempts += 1;
+      await em.execute("do $$ begin raise exception 'forced' using errcode = '40001'; end $$");
+    });
+    expect(await faultOf(conflict)).to.equal('conflict');
+    expect(attempts).to.equal(5);
+    const twice = database.transaction(({ em }) => em.execute('insert into counters values (1)'));
+    expect(await faultOf(twice)).to.equal('unique');
+    const lost = database.transaction(async ({ em }) => {
+      await killAll();
+      await em.execute('select 2');
+    });
+    expect(await faultOf(lost)).to.equal('lost');
+  });
+
   it('never hands a connection on inside a transaction', async () => {
     const single = await openDatabase({ connection: test.connection, poolSize: 1 });
     try {
