@@ -178,7 +178,8 @@ export class RevisionFeed {
     if (this.#flush !== undefined) return;
     this.#flush = setTimeout(() => {
       this.#flush = undefined;
-      this.#flushing = this.#flushNow();
+      // One after the other: an answer that was read earlier must not replace a later one.
+      this.#flushing = this.#flushing.then(() => this.#flushNow());
     }, this.#times.debounceMs);
   }
 
@@ -194,7 +195,7 @@ export class RevisionFeed {
       }
       await this.#lookUp(touched.flatMap((userId) => [...(this.#watchers.get(userId) ?? [])]));
     } catch (error) {
-      // The next poll finds what was missed; a watcher learns of a longer outage by its heartbeat staying away.
+      // The next poll finds what was missed; until then heartbeats repeat what was last known.
       this.#log.warn({ err: error }, 'watched revisions could not be read');
     }
   }

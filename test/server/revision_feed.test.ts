@@ -15,6 +15,8 @@ class Tables {
   readonly notified: string[] = [];
   lookups = 0;
   down = false;
+  /** Held back until this settles: answers that were read and are still on their way. */
+  onTheWay: Promise<void> = Promise.resolve();
 
   readonly database = {
     reads: {
@@ -28,7 +30,9 @@ class Tables {
         }
         this.lookups += 1;
         const ids = parameters[0] as string[];
-        return { rows: ids.map((session_id) => ({ session_id, ...this.sessions.get(session_id) })) };
+        const rows = ids.map((session_id) => ({ session_id, ...this.sessions.get(session_id) }));
+        await this.onTheWay;
+        return { rows };
       },
     },
     listen: async (_: string, onNotify: (payload: string) => void, onReconnect: () => void) => {
@@ -106,6 +110,31 @@ describe('the revision feed', () => {
     expect((await stream.next()).value).to.equal(50n);
     expect(tables.lookups - before).to.be.at.most(2);
     expect(tables.notified).to.deep.equal([watched.userId]);
+    await stream.return(undefined);
+  });
+
+  it('never goes back to what was read earlier and came later', async () => {
+    const feed = await makeFeed({ ...QUICK, heartbeatMs: 30 });
+    const watched = session();
+    const stream = feed.watch(watched, new AbortController().signal);
+    await stream.next();
+    let arrive = () => {};
+    tables.onTheWay = new Promise((resolve) => {
+      arrive = resolve;
+    });
+    set(watched, { revision: 1n });
+    const before = tables.lookups;
+    feed.touch(watched.userId);
+    while (tables.lookups === before) await new Promise((resolve) => setTimeout(resolve, 1));
+    tables.onTheWay = Promise.resolve();
+    set(watched, { revision: 2n });
+    feed.touch(watched.userId);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    arrive();
+    const told: (bigint | undefined)[] = [];
+    while (told.length < 6) told.push((await stream.next()).value ?? undefined);
+    expect(told.at(-1)).to.equal(2n);
+    expect(told).to.deep.equal(told.toSorted());
     await stream.return(undefined);
   });
 
