@@ -113,10 +113,12 @@ export const SPEND_IN_TRANSACTION = `with ${READ_ACCOUNT}, ${SPENT} select kind,
 export const CHANGE_IDLE_SECONDS = 300;
 export const CHANGE_TOTAL_SECONDS = 3600;
 
-/** Renews the open password change. $1 user id, $2 change session. */
-export const RENEW_CHANGE = `update users set change_expires_at = least(
-  clock_timestamp() + interval '${CHANGE_IDLE_SECONDS} seconds', change_opened_at + interval '${CHANGE_TOTAL_SECONDS} seconds')
-where id = $1 and change_session_id = $2`;
+/** Renews the open password change, or ends it with the last request of its session. $1 user id, $2 change session. */
+export const RENEW_CHANGE = `update users set change_expires_at = case
+  when s.request_count < coalesce(s.maximum_requests, ${UNLIMITED_REQUESTS}) then least(
+    clock_timestamp() + interval '${CHANGE_IDLE_SECONDS} seconds', change_opened_at + interval '${CHANGE_TOTAL_SECONDS} seconds')
+  else clock_timestamp() end
+from login_sessions s where users.id = $1 and change_session_id = $2 and s.id = $2`;
 
 /** What the session's row says of its window; no row: the session is gone. $1 session id, $2 user id. */
 export const SESSION_WINDOW = `select highest_request_number, request_window, request_count, maximum_requests

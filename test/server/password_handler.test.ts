@@ -332,6 +332,16 @@ describe('PasswordService', () => {
       const refusal = await refusalOf(getOld(change, randomUUID()));
       expect(refusal.sealed).to.equal(false);
       expect(reasons(refusal)).to.deep.equal([[11, 'request']]);
+      // Nothing can finish the change now, so it stands in nobody's way.
+      await list(opened);
+    });
+
+    it('is committed by its last request like by any other', async () => {
+      const { change, started } = await beginChange(opened, account);
+      await server.database.query('update login_sessions set request_count = 99 where id = $1', [
+        change.sessionId,
+      ]);
+      await commitChange(change, started);
     });
 
     it('is renewed by every accepted request, up to an hour in all', async () => {
