@@ -192,7 +192,7 @@ class SealedRpc {
   }
 
   /** The associated data is over what was received: the fields of the envelope, never protobuf serialized again. */
-  async #open(request: Message, { signal }: CallContext): Promise<{ call: SealedCall; plaintext: Buffer }> {
+  async #open(request: Message, context: CallContext): Promise<{ call: SealedCall; plaintext: Buffer }> {
     const { secure } = request as Message & { secure?: SecureRequest };
     if (secure === undefined) throw incorrectParameters();
     const { sessionId, requestNumber, encryptedData } = secure;
@@ -209,7 +209,7 @@ class SealedRpc {
     } catch {
       throw notDecrypted();
     }
-    const call = new SealedCall({ session, requestNumber, access: this.#access, path: this.#path, signal });
+    const call = new SealedCall({ session, requestNumber, access: this.#access, path: this.#path, context });
     return { call, plaintext };
   }
 

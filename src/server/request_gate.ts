@@ -22,6 +22,7 @@ import {
   requestNumberNotZero,
 } from './errors.ts';
 import { acceptNumber, isReplay, mergeWindows, type ReplayWindow, wasAccepted } from './replay_window.ts';
+import type { CallContext } from './rpc.ts';
 import { SESSION_KIND_PASSWORD_CHANGE, type SessionKeySet } from './session_keys.ts';
 
 /** A sealed request that was opened. Handlers pass it on to the gate and look at its session and user. */
@@ -31,7 +32,7 @@ export class SealedCall {
   readonly access: Access;
   /** The full path of the RPC. */
   readonly path: string;
-  readonly signal: AbortSignal;
+  readonly #context: CallContext;
   /** Whether the number is spent for good: from then on every failure is sealed. Set by the gate alone. */
   spent = false;
 
@@ -40,13 +41,18 @@ export class SealedCall {
     requestNumber: bigint;
     access: Access;
     path: string;
-    signal: AbortSignal;
+    context: CallContext;
   }) {
     this.session = options.session;
     this.requestNumber = options.requestNumber;
     this.access = options.access;
     this.path = options.path;
-    this.signal = options.signal;
+    this.#context = options.context;
+  }
+
+  /** Made when asked for: few calls need it. */
+  get signal(): AbortSignal {
+    return this.#context.signal;
   }
 }
 
