@@ -8,7 +8,7 @@ import { gatedRead, gatedWrite } from './gate_statements.ts';
 export const PAGE_BYTES = 3 * 1024 * 1024;
 
 /** What the fields of an entry beside name and data take on the wire at most, in bytes. */
-const ENTRY_OVERHEAD_BYTES = 128;
+export const ENTRY_OVERHEAD_BYTES = 128;
 
 /** The columns of an entry `e`. */
 export const ENTRY = 'e.entry_id, e.entry_name, e.entry_data, e.revision, e.created_at, e.updated_at';

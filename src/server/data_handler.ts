@@ -23,6 +23,7 @@ import {
   BATCH_UPDATE,
   CREATE_ENTRY,
   DELETE_ENTRY,
+  ENTRY_OVERHEAD_BYTES,
   ENTRY_ROW,
   GET_ENTRY,
   LIST_ENTRIES,
@@ -163,7 +164,7 @@ export class DataHandler implements HandlerOf<typeof DataService> {
     const listed = rows.filter((row) => row.entry_id !== null) as EntryRow[];
     let bytes = 0;
     const page = listed.slice(0, size).filter((row, index) => {
-      bytes += row.entry_name.length + 128;
+      bytes += row.entry_name.length + ENTRY_OVERHEAD_BYTES;
       return bytes <= PAGE_BYTES || index === 0;
     });
     return {
