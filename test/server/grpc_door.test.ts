@@ -365,7 +365,8 @@ describe('the gRPC door', () => {
       await open({ maxConnectionMemoryMb: 4 });
       const session = await http2Client();
       const closed: number[] = [];
-      for (let index = 0; index < 6; index += 1) {
+      // A busy machine may take the first requests in before it has buffered their answers; the bound meets a later one.
+      for (let index = 0; index < 60 && closed.length === 0; index += 1) {
         const stream = request(session, REGISTER);
         stream.pause();
         stream.end(enveloped(registration(1024 * 1024)));

@@ -1,4 +1,5 @@
 import { randomBytes, randomUUID } from 'node:crypto';
+import { join } from 'node:path';
 import { Code, type Transport } from '@connectrpc/connect';
 import { createConnectTransport } from '@connectrpc/connect-node';
 import { expect } from 'chai';
@@ -7,7 +8,16 @@ import pg from 'pg';
 import * as data from '../../gen/passmanager/data/v1/data_service_pb.ts';
 import * as session from '../../gen/passmanager/session/v1/session_service_pb.ts';
 import { acceptNumber, isReplay, type ReplayWindow } from '../../src/server/replay_window.ts';
-import { logIn, makeAccount, type RawSession, reasons, refusalOf, register } from '../support/raw_client.ts';
+import { type LossyPostgres, startLossyPostgres } from '../support/lossy_postgres.ts';
+import {
+  logIn,
+  makeAccount,
+  RawSession,
+  reasons,
+  refusalOf,
+  register,
+  type TestAccount,
+} from '../support/raw_client.ts';
 import { startTestServer, type TestServer } from '../support/test_server.ts';
 
 const { method } = data.DataService;
@@ -17,6 +27,7 @@ const newEntry = () => ({ entryId: randomUUID() as string, entryName: bytes(93),
 describe('the request gate', () => {
   let server: TestServer;
   let transport: Transport;
+  let account: TestAccount;
   let opened: RawSession;
 
   before(async () => {
@@ -27,7 +38,7 @@ describe('the request gate', () => {
   after(() => server.stop());
 
   beforeEach(async () => {
-    const account = makeAccount();
+    account = makeAccount();
     await register(transport, account);
     opened = await logIn(transport, account, { maximumRequests: -1n });
   });
@@ -55,6 +66,14 @@ describe('the request gate', () => {
     expect(refusal.sealed).to.equal(false);
   };
 
+  /** A failure in clear of which the server knows no better than its code says. */
+  const expectOutage = async (attempt: Promise<unknown>, status: Code, code: number) => {
+    const refusal = await refusalOf(attempt);
+    expect(refusal.status).to.equal(status);
+    expect(refusal.sealed).to.equal(false);
+    expect(reasons(refusal)).to.deep.equal([[code, 'server']]);
+  };
+
   it('keeps in SQL the window that the model keeps, for numbers in any order', async () => {
     const numbers = fc.array(
       fc.oneof(
@@ -65,7 +84,7 @@ describe('the request gate', () => {
     );
     await fc.assert(
       fc.asyncProperty(numbers, async (sequence) => {
-        const account = makeAccount();
+        account = makeAccount();
         await register(transport, account);
         opened = await logIn(transport, account, { maximumRequests: -1n });
         let model: ReplayWindow = { highest: -1n, window: 0n };
@@ -144,13 +163,13 @@ describe('the request gate', () => {
 
   describe('when the database', () => {
     /** A lock that holds every write of this user up, by the test's own connection. */
-    const holding = async <T>(work: () => Promise<T>): Promise<T> => {
+    const holding = async <T>(work: (client: pg.Client) => Promise<T>): Promise<T> => {
       const client = new pg.Client(server.database.connection);
       await client.connect();
       try {
         await client.query('begin');
         await client.query('select from users for update');
-        return await work();
+        return await work(client);
       } finally {
         await client.end();
       }
@@ -190,6 +209,26 @@ describe('the request gate', () => {
       });
     }
 
+    for (const [name, call] of [
+      ['a write', () => create()],
+      ['a transaction', () => batch()],
+    ] as const) {
+      it(`ends the session of ${name} that waits, nothing is written`, async () => {
+        const witness = await logIn(transport, account);
+        const { attempt } = await holding(async (client) => {
+          const attempt = call();
+          attempt.catch(() => {});
+          await untilWaiting();
+          await client.query('delete from login_sessions where id = $1', [opened.sessionId]);
+          await client.query('commit');
+          return { attempt };
+        });
+        await expectClear(attempt);
+        const sync = await witness.call(method.syncEntries, data.SyncEntriesPayloadSchema, {});
+        expect(sync.nextRevision).to.equal(0n);
+      });
+    }
+
     it('cannot write, reading goes on without executing a number twice, writing is SVR01, and it heals', async () => {
       const entry = newEntry();
       await create(entry, 0n);
@@ -215,12 +254,8 @@ describe('the request gate', () => {
         await expectClear(get(0n));
         await expectClear(get(1n));
         await expectClear(get(5n));
-        for (const attempt of [create(newEntry(), 6n), batch(7n)]) {
-          const refusal = await refusalOf(attempt);
-          expect(refusal.status).to.equal(Code.Unavailable);
-          expect(refusal.sealed).to.equal(false);
-          expect(reasons(refusal)).to.deep.equal([[21, 'server']]);
-        }
+        for (const attempt of [() => create(newEntry(), 6n), () => batch(7n)])
+          await expectOutage(attempt(), Code.Unavailable, 21);
         await readOnly(false);
         await expectClear(get(5n));
         await expectClear(create(newEntry(), 1n));
@@ -229,6 +264,100 @@ describe('the request gate', () => {
       } finally {
         await readOnly(false).catch(() => {});
         await admin.end();
+      }
+    });
+
+    describe('loses the answer', () => {
+      let lossy: LossyPostgres;
+      let other: TestServer;
+      let through: RawSession;
+
+      before(async () => {
+        lossy = await startLossyPostgres(server.database);
+        other = await startTestServer({
+          shared: { database: server.database, keyFile: join(server.config.dataDir, 'key') },
+          settings: { PASSMANAGER_DATABASE_URL: lossy.url },
+        });
+      });
+
+      after(async () => {
+        await other.stop();
+        await lossy.close();
+      });
+
+      beforeEach(async () => {
+        through = new RawSession(
+          createConnectTransport({ baseUrl: other.httpUrl, httpVersion: '1.1' }),
+          opened.sessionId,
+          opened.clientToServer,
+          opened.serverToClient,
+        );
+        await list(0n);
+      });
+
+      const entry = newEntry();
+      const read = (number: bigint) =>
+        through.call(method.getEntry, data.GetEntryPayloadSchema, { entryId: entry.entryId }, number);
+      const write = (number: bigint) =>
+        through.call(method.createEntry, data.CreateEntryPayloadSchema, entry, number);
+      const transaction = (number: bigint) =>
+        through.call(
+          method.batchCreateEntries,
+          data.BatchCreateEntriesPayloadSchema,
+          { entries: [entry] },
+          number,
+        );
+      const revision = async () =>
+        (await opened.call(method.syncEntries, data.SyncEntriesPayloadSchema, {}, 60n)).nextRevision;
+
+      it('to a read that spent its number: it is read again', async () => {
+        await create(entry, 1n);
+        lossy.loseCommitOf(entry.entryId);
+        expect((await read(2n)).revision).to.equal(1n);
+        await expectClear(read(2n));
+      });
+
+      it('to a transaction that committed: its number tells, and the answer is the first one', async () => {
+        lossy.loseCommitOf(entry.entryId);
+        expect((await transaction(1n)).entries[0].revision).to.equal(1n);
+        expect(await revision()).to.equal(1n);
+      });
+
+      it('to a write that committed: what it wrote is unknown, it is not written twice, and asking again tells', async () => {
+        lossy.loseCommitOf(entry.entryId);
+        await expectOutage(write(1n), Code.Unknown, 23);
+        await expectClear(write(1n));
+        expect((await write(2n)).revision).to.equal(1n);
+        expect(await revision()).to.equal(1n);
+      });
+
+      for (const [name, call] of [
+        ['a write', write],
+        ['a transaction', transaction],
+      ] as const) {
+        it(`to ${name} and cannot be asked: SVR03 in clear, and it happened once`, async () => {
+          lossy.loseCommitOf(entry.entryId, lossy.cut);
+          await expectOutage(call(1n), Code.Unknown, 23);
+          lossy.restore();
+          expect(await revision()).to.equal(1n);
+        });
+      }
+
+      for (const [name, call] of [
+        ['a read', read],
+        ['a write', write],
+        ['a transaction', transaction],
+      ] as const) {
+        it(`cannot be reached by ${name}: SVR01 in clear, nothing is spent or done, and it heals`, async () => {
+          // The key of the session is in the cache, so it is the statement itself that fails.
+          await create(entry, 1n);
+          await read(2n);
+          lossy.cut();
+          await expectOutage(call(3n), Code.Unavailable, 21);
+          lossy.restore();
+          await call(3n);
+          expect(await revision()).to.equal(1n);
+        });
       }
     });
   });
