@@ -7,6 +7,7 @@ import * as password from '../../gen/passmanager/password/v1/password_service_pb
 import * as session from '../../gen/passmanager/session/v1/session_service_pb.ts';
 import * as user from '../../gen/passmanager/user/v1/user_service_pb.ts';
 import { GROUP, padGroupElement } from '../../src/protocol/srp.ts';
+import { eventually } from '../support/eventually.ts';
 import {
   abortChange,
   announce,
@@ -44,6 +45,19 @@ const getData = (opened: RawSession, entryId: string) =>
   opened.call(data.DataService.method.getEntry, data.GetEntryPayloadSchema, { entryId });
 const getOld = (change: RawSession, entryId: string) =>
   change.call(method.getEntry, password.GetEntryPayloadSchema, { entryId });
+
+/** Every RPC that belongs into a change session. */
+const changeCalls = (opened: RawSession, entryId: string) => [
+  () => getOld(opened, entryId),
+  () => updateOne(opened, renewed(entryId)),
+  () => updateMany(opened, [renewed(entryId)]),
+  () => opened.call(method.batchGetEntries, password.BatchGetEntriesPayloadSchema, { entryIds: [entryId] }),
+  () =>
+    opened.call(method.commitPasswordChange, password.CommitPasswordChangePayloadSchema, {
+      newEphPublicA: padGroupElement(5n),
+      newClientProofM1: bytes(32),
+    }),
+];
 
 describe('PasswordService', () => {
   let server: TestServer;
@@ -197,6 +211,7 @@ describe('PasswordService', () => {
     it('refuses every other sealed request of the user, and lets log-ins in', async () => {
       const [entry] = await createEntries(opened, 1);
       const other = await logIn(transport, account, { maximumRequests: -1n });
+      const prepared = await startChange(other, announce(account, 'prepared'));
       await beginChange(opened, account);
       const fresh = await logIn(transport, account);
       const { entryId } = entry!;
@@ -220,8 +235,21 @@ describe('PasswordService', () => {
             entryIds: [entryId],
           }),
         () =>
+          other.call(data.DataService.method.batchCreateEntries, data.BatchCreateEntriesPayloadSchema, {
+            entries: [renewed(randomUUID())],
+          }),
+        () =>
+          other.call(data.DataService.method.batchUpdateEntries, data.BatchUpdateEntriesPayloadSchema, {
+            entries: [renewed(entryId)],
+          }),
+        () =>
           other.call(data.DataService.method.batchDeleteEntries, data.BatchDeleteEntriesPayloadSchema, {
             entries: [{ entryId }],
+          }),
+        () => other.stream(data.DataService.method.watchEntries, data.WatchEntriesPayloadSchema, {}).next(),
+        () =>
+          other.call(session.SessionService.method.deleteSession, session.DeleteSessionPayloadSchema, {
+            sessionId: opened.sessionId,
           }),
         () =>
           other.call(
@@ -235,7 +263,9 @@ describe('PasswordService', () => {
             newUsernameHash: bytes(32),
           }),
         () => startChange(other, announce(account, 'other')),
-        () => getOld(opened, entryId),
+        () => openChange(other, account, prepared),
+        ...changeCalls(other, entryId),
+        ...changeCalls(opened, entryId),
       ]) {
         await expectSealed(call(), CHANGE);
       }
@@ -266,20 +296,7 @@ describe('PasswordService', () => {
   });
 
   it('refuses the RPCs of a change to a session that has none', async () => {
-    for (const call of [
-      () => getOld(opened, randomUUID()),
-      () => updateOne(opened, renewed(randomUUID())),
-      () => updateMany(opened, [renewed(randomUUID())]),
-      () =>
-        opened.call(method.batchGetEntries, password.BatchGetEntriesPayloadSchema, {
-          entryIds: [randomUUID()],
-        }),
-      () =>
-        opened.call(method.commitPasswordChange, password.CommitPasswordChangePayloadSchema, {
-          newEphPublicA: padGroupElement(5n),
-          newClientProofM1: bytes(32),
-        }),
-    ]) {
+    for (const call of changeCalls(opened, randomUUID())) {
       await expectSealed(call(), CHANGE);
     }
   });
@@ -530,6 +547,51 @@ describe('PasswordService', () => {
       await commitChange(again.change, again.started);
       await logIn(transport, again.announced);
     });
+  });
+
+  it('meets every other request, on both sides of its commit, without a deadlock', async () => {
+    const entries = await createEntries(opened, 20);
+    const others = await Promise.all(
+      Array.from({ length: 6 }, () => logIn(transport, account, { maximumRequests: -1n })),
+    );
+    const seen = new Set<string>();
+    let running = true;
+    const busy = others.map(async (other, index) => {
+      for (let turn = index; running; turn += 1) {
+        const { entryId } = entries[turn % entries.length]!;
+        const call = [
+          () => list(other),
+          () => getData(other, entryId),
+          () =>
+            other.call(data.DataService.method.updateEntry, data.UpdateEntryPayloadSchema, renewed(entryId)),
+          () =>
+            other.call(data.DataService.method.batchUpdateEntries, data.BatchUpdateEntriesPayloadSchema, {
+              entries: entries.slice(turn % 10).map((entry) => renewed(entry.entryId)),
+            }),
+        ][turn % 4]!;
+        await call().then(
+          () => seen.add('success'),
+          async (error) => seen.add(String(reasons(await refusalOf(Promise.reject(error)))[0])),
+        );
+      }
+    });
+    const { change, started, announced, opened: result } = await beginChange(opened, account);
+    await updateMany(change, result.entryIds.map(renewed));
+    await commitChange(change, started);
+    await logIn(transport, announced);
+    await eventually(() => seen.has('11,request'));
+    running = false;
+    await Promise.all(busy);
+    expect([...seen].sort()).to.deep.equal(['11,request', '12,request', 'success']);
+    // A connection that ends reports its counters.
+    await server.database.query(
+      "select pg_terminate_backend(pid, 5000) from pg_stat_activity where datname = current_database() and application_name = 'passmanager'",
+    );
+    expect(
+      await server.database.query(
+        'select deadlocks::int from pg_stat_database where datname = current_database()',
+      ),
+    ).to.deep.equal([{ deadlocks: 0 }]);
   });
 
   it('gives a password change to the owner and to nobody else: a stolen session alone opens none', async () => {
