@@ -92,11 +92,13 @@ export function connectHandlers(rpcs: readonly Rpc[], parts: AdapterParts): Map<
 
 function adapt(rpc: Rpc, handler: UniversalHandler, maxTimeoutMs: number, parts: AdapterParts): RpcHandler {
   const { limits, log } = parts;
+  const ofRpc = rpc.kind === 'unary' ? rpc.maxRequestBytes : undefined;
+  const maxRequestBytes = Math.min(ofRpc ?? limits.maxMessageBytes, limits.maxMessageBytes);
 
   async function serve(request: HttpRequest, response: HttpResponse, caller: Caller): Promise<void> {
     const contentType = request.headers['content-type'] ?? '';
     const header = handlerHeaders(request.headers, contentType, maxTimeoutMs);
-    const body = await readBody(request, bodyLimit(contentType, limits.maxMessageBytes));
+    const body = await readBody(request, bodyLimit(contentType, maxRequestBytes));
     if (body === 'cut') return;
 
     const abort = new AbortController();

@@ -1,8 +1,8 @@
 /**
  * Bounds the connections of a door. A connection is silent until it has greeted (spoken HTTP), then idle while it has no
  * request in flight. Silence has a time limit; at the cap the oldest silent connection makes room for a newcomer, then
- * the longest idle one, and only when every connection is at work is the newcomer turned away. So connections that cost
- * their maker nothing keep nobody out.
+ * the longest idle one, then the one that has been sending its request the longest; only when every connection waits for
+ * an answer is the newcomer turned away. So connections that cost their maker nothing keep nobody out.
  */
 import type { Server, Socket } from 'node:net';
 import { peerAddress } from './door.ts';
@@ -16,6 +16,8 @@ export interface Connection {
   readonly key: string;
   /** Requests in flight. */
   active: number;
+  /** Those of them that have not arrived whole. */
+  arriving: number;
 }
 
 /** A socket, or a TLS or HTTP/2 wrapper of one, as far as it tells whose it is. */
@@ -33,6 +35,8 @@ export class ConnectionGuard {
   readonly #silent = new Map<Connection, NodeJS.Timeout>();
   /** Longest idle first. */
   readonly #idle = new Set<Connection>();
+  /** With requests that have not arrived whole; who has been at it the longest first. */
+  readonly #arriving = new Set<Connection>();
   readonly #whenEmpty: (() => void)[] = [];
 
   constructor(limits: { readonly maxConnections: number; readonly greetingTimeoutMs: number }) {
@@ -58,7 +62,13 @@ export class ConnectionGuard {
       return false;
     }
     const key = peerKey(socket);
-    const connection = { socket, peerAddress: peerAddress(socket.remoteAddress), key, active: 0 };
+    const connection = {
+      socket,
+      peerAddress: peerAddress(socket.remoteAddress),
+      key,
+      active: 0,
+      arriving: 0,
+    };
     this.#byPeer.set(key, connection);
     const timer = setTimeout(() => socket.destroy(), this.#greetingTimeoutMs);
     timer.unref();
@@ -88,13 +98,22 @@ export class ConnectionGuard {
     this.#idle.add(connection);
   }
 
-  /** A request begins on the connection. */
-  begin(connection: Connection): void {
+  /** A request begins on the connection. Returns what is to be called once it has arrived whole, or never will. */
+  begin(connection: Connection): () => void {
     if (connection.active === 0) {
       this.greeted(connection);
       this.#idle.delete(connection);
     }
     connection.active += 1;
+    connection.arriving += 1;
+    this.#arriving.add(connection);
+    let hasArrived = false;
+    return () => {
+      if (hasArrived) return;
+      hasArrived = true;
+      connection.arriving -= 1;
+      if (connection.arriving === 0) this.#arriving.delete(connection);
+    };
   }
 
   /** A request that began has ended. */
@@ -126,7 +145,10 @@ export class ConnectionGuard {
 
   #makeRoom(): boolean {
     while (this.#byPeer.size >= this.#maxConnections) {
-      const loser = this.#silent.keys().next().value ?? this.#idle.keys().next().value;
+      const loser =
+        this.#silent.keys().next().value ??
+        this.#idle.keys().next().value ??
+        this.#arriving.keys().next().value;
       if (loser === undefined) return false;
       loser.socket.destroy();
       this.#forget(loser);
@@ -138,6 +160,7 @@ export class ConnectionGuard {
     clearTimeout(this.#silent.get(connection));
     this.#silent.delete(connection);
     this.#idle.delete(connection);
+    this.#arriving.delete(connection);
     // The same peer may be back already, from the same port.
     if (this.#byPeer.get(connection.key) === connection) this.#byPeer.delete(connection.key);
   }

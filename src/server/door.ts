@@ -31,7 +31,9 @@ export interface DoorOptions {
 export interface DoorLimits {
   /** A message in its binary form; a JSON body may be a third larger, which is what base64 adds. */
   readonly maxMessageBytes: number;
-  /** Open connections of a door. At the cap the oldest silent one makes room, then the longest idle one. */
+  /** All request bodies that a door holds; above it the largest unfinished one is cut. */
+  readonly maxBodyBytes: number;
+  /** Open connections of a door. At the cap the oldest silent one makes room, then the longest idle one, then the one that sends its request the longest. */
   readonly maxConnections: number;
   /** How long a connection may take to become HTTP: TLS handshake and preface, or the head of a first request. */
   readonly greetingTimeoutMs: number;
@@ -59,6 +61,7 @@ export interface DoorLimits {
 /** The defaults, per door. */
 export const DEFAULT_DOOR_LIMITS: DoorLimits = {
   maxMessageBytes: 4 * 1024 * 1024,
+  maxBodyBytes: 64 * 1024 * 1024,
   maxConnections: 1024,
   greetingTimeoutMs: 10_000,
   bodyTimeoutMs: 30_000,

@@ -22,6 +22,7 @@ import {
   setLogger,
   status,
 } from '@grpc/grpc-js';
+import { BodyBudget } from './body_budget.ts';
 import { ConnectionGuard } from './connection_guard.ts';
 import { capGrpcTimeout } from './deadline.ts';
 import { type Door, type DoorLimits, type DoorOptions, peerAddress } from './door.ts';
@@ -88,6 +89,7 @@ export async function createGrpcDoor(options: GrpcDoorOptions): Promise<Door> {
   );
   const endStreamGuard = guardStreams(http2ServerOf(server), {
     guard,
+    bodies: new BodyBudget(limits.maxBodyBytes),
     bodyTimeoutMs: limits.bodyTimeoutMs,
     putRight: headerRules(rpcs, reflected, limits),
   });
@@ -148,6 +150,10 @@ function addressOf(peer: string): string {
 function serveUnary(rpc: UnaryRpc, log: Logger): handleUnaryCall<Buffer, Message> {
   const { input } = rpc.method;
   return (call, callback) => {
+    if (call.request.length > (rpc.maxRequestBytes ?? Number.POSITIVE_INFINITY)) {
+      callback(errorResponse(tooManyRequests().inClear()));
+      return;
+    }
     let request: Message;
     try {
       request = fromBinary(input, call.request, READ_OPTIONS);
@@ -251,7 +257,7 @@ function asRpcError(error: unknown, rpc: Rpc, log: Logger): RpcError {
  * - a compressed request is declared to be of an unknown encoding, which grpc-js answers with UNIMPLEMENTED. It would
  *   otherwise inflate anything for anybody, and no option turns that off;
  * - deadlines are capped;
- * - an unknown path loses its text, which grpc-js would send back.
+ * - an unknown path loses its text, which grpc-js would send back, and a path of anything but a POST is none.
  */
 function headerRules(
   rpcs: readonly Rpc[],
@@ -265,7 +271,7 @@ function headerRules(
   }
   return (headers) => {
     const cap = capMs.get(headers[':path'] ?? '');
-    if (cap === undefined) headers[':path'] = '/';
+    if (cap === undefined || headers[':method'] !== 'POST') headers[':path'] = '/';
     const encoding = headers['grpc-encoding'];
     if (encoding !== undefined && encoding !== 'identity') headers['grpc-encoding'] = 'unsupported';
     const timeout = headers['grpc-timeout'];
@@ -297,7 +303,8 @@ function libraryStatus(
   if (code === status.RESOURCE_EXHAUSTED) return statusOf(tooManyRequests().inClear());
   if (
     details.startsWith('Received no request message') ||
-    details.startsWith('Received a second request message')
+    details.startsWith('Received a second request message') ||
+    details.startsWith('Invalid grpc-timeout value')
   ) {
     return statusOf(incorrectParameters().inClear());
   }

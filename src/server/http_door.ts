@@ -6,6 +6,7 @@ import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import { createSecureServer, type Http2SecureServer } from 'node:http2';
 import type { AddressInfo } from 'node:net';
+import { BodyBudget } from './body_budget.ts';
 import { connectHandlers, type HttpRequest, type HttpResponse } from './connect_adapter.ts';
 import { ConnectionGuard } from './connection_guard.ts';
 import { createCors } from './cors.ts';
@@ -25,6 +26,7 @@ export interface HttpDoorOptions extends DoorOptions {
 export async function createHttpDoor(options: HttpDoorOptions): Promise<Door> {
   const { limits, log, tls } = options;
   const guard = new ConnectionGuard(limits);
+  const bodies = new BodyBudget(limits.maxBodyBytes);
   const stopping = new AbortController();
   const handlers = connectHandlers([...options.rpcs, ...healthRpcs(options.rpcs, options.readiness)], {
     limits,
@@ -75,7 +77,8 @@ export async function createHttpDoor(options: HttpDoorOptions): Promise<Door> {
     }
   }
 
-  const { server, endGuards } = tls === undefined ? inClear(limits, guard) : underTls(tls, limits, guard);
+  const { server, endGuards } =
+    tls === undefined ? inClear(limits, guard, bodies) : underTls(tls, limits, guard, bodies);
   server.on('request', onRequest);
   server.listen({ host: options.host, port: options.port });
   await once(server, 'listening');
@@ -105,14 +108,19 @@ interface Listener {
   endGuards(): void;
 }
 
-function inClear(limits: DoorLimits, guard: ConnectionGuard): Listener {
+function inClear(limits: DoorLimits, guard: ConnectionGuard, bodies: BodyBudget): Listener {
   const server = createServer(http1Options(limits));
   guard.watch(server);
-  server.on('request', (request, response) => count(guard, request, response));
+  server.on('request', (request, response) => count(guard, bodies, request, response));
   return { server, endGuards: () => {} };
 }
 
-function underTls(tls: TlsIdentity, limits: DoorLimits, guard: ConnectionGuard): Listener {
+function underTls(
+  tls: TlsIdentity,
+  limits: DoorLimits,
+  guard: ConnectionGuard,
+  bodies: BodyBudget,
+): Listener {
   const server = createSecureServer({
     ...http1Options(limits),
     allowHTTP1: true,
@@ -124,18 +132,28 @@ function underTls(tls: TlsIdentity, limits: DoorLimits, guard: ConnectionGuard):
   guard.watch(server);
   // HTTP/2 requests are counted as streams; these are the HTTP/1.1 ones.
   server.on('request', (request, response) => {
-    if (request.httpVersionMajor === 1) count(guard, request, response);
+    if (request.httpVersionMajor === 1) count(guard, bodies, request, response);
   });
   server.on('session', (session) => session.setTimeout(limits.maxIdleMs, () => session.close()));
-  return { server, endGuards: guardStreams(server, { guard, bodyTimeoutMs: limits.bodyTimeoutMs }) };
+  return { server, endGuards: guardStreams(server, { guard, bodies, bodyTimeoutMs: limits.bodyTimeoutMs }) };
 }
 
-/** Has the guard count an HTTP/1.1 request as in flight until its response is closed. */
-function count(guard: ConnectionGuard, request: HttpRequest, response: HttpResponse): void {
+/** Has the guard count an HTTP/1.1 request as in flight until its response is closed, and its body until then. */
+function count(
+  guard: ConnectionGuard,
+  bodies: BodyBudget,
+  request: HttpRequest,
+  response: HttpResponse,
+): void {
   const connection = guard.find(request.socket);
-  if (connection === undefined) return;
-  guard.begin(connection);
-  response.once('close', () => guard.end(connection));
+  const arrived = connection === undefined ? undefined : guard.begin(connection);
+  const free = bodies.watch(request, () => request.socket.destroy());
+  request.once('end', () => arrived?.());
+  response.once('close', () => {
+    free();
+    arrived?.();
+    if (connection !== undefined) guard.end(connection);
+  });
 }
 
 function http1Options(limits: DoorLimits) {

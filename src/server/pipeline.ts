@@ -94,6 +94,9 @@ export function methodPath(method: DescMethod): string {
   return `/${method.parent.typeName}/${method.name}`;
 }
 
+/** The largest public request, RegisterUser with a full vault header, has some 17 KiB; anybody may send one. */
+const MAX_PUBLIC_REQUEST_BYTES = 64 * 1024;
+
 function publicRpc(method: DescMethod, run: Method, { rules, log }: PipelineParts): Rpc {
   if (!isUnary(method)) throw new Error(`${methodPath(method)}: a public RPC is unary`);
   rules.requireRules(method.input);
@@ -102,6 +105,7 @@ function publicRpc(method: DescMethod, run: Method, { rules, log }: PipelinePart
     kind: 'unary',
     path,
     method,
+    maxRequestBytes: MAX_PUBLIC_REQUEST_BYTES,
     async call(request, context) {
       try {
         const refused = rules.refusedFields(method.input, request);

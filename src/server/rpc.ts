@@ -28,6 +28,8 @@ export interface UnaryRpc {
   /** The full path, `/passmanager.data.v1.DataService/GetEntry`. */
   readonly path: string;
   readonly method: DescMethodUnary;
+  /** What a request may have in bytes, where it is less than the door's limit: checked before it is parsed. */
+  readonly maxRequestBytes?: number;
   call(request: Message, context: CallContext): Promise<Message>;
 }
 

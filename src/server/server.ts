@@ -128,6 +128,7 @@ export async function startServer(config: Config, parts: ServerParts): Promise<R
     const doorLimits = {
       ...DEFAULT_DOOR_LIMITS,
       maxMessageBytes: limits.maxMessageBytes,
+      maxBodyBytes: Math.max(DEFAULT_DOOR_LIMITS.maxBodyBytes, 16 * limits.maxMessageBytes),
       maxConnections: config.maxConnections,
     };
     const door = {

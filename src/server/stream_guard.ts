@@ -1,6 +1,6 @@
 /**
  * What every HTTP/2 stream of a door passes before anybody answers it: its connection is marked as at work, its headers
- * are put right, and it is closed when its request does not arrive whole in time.
+ * are put right, its body is counted, and it is closed when its request does not arrive whole in time.
  */
 import {
   constants,
@@ -11,11 +11,13 @@ import {
   type ServerHttp2Session,
   type ServerHttp2Stream,
 } from 'node:http2';
+import type { BodyBudget } from './body_budget.ts';
 import type { Connection, ConnectionGuard } from './connection_guard.ts';
 
 /** What a door lets its streams be. */
 export interface StreamRules {
   readonly guard: ConnectionGuard;
+  readonly bodies: BodyBudget;
   /** How long a request may take to arrive whole, in milliseconds. */
   readonly bodyTimeoutMs: number;
   /** Changes the headers in place before anybody else reads them. */
@@ -30,7 +32,7 @@ const LINGER_MS = 2000;
 
 /** Puts the rules before all other listeners of the server. Returns what ends the watching. */
 export function guardStreams(server: Http2Server | Http2SecureServer, rules: StreamRules): () => void {
-  const { guard, bodyTimeoutMs, putRight } = rules;
+  const { guard, bodies, bodyTimeoutMs, putRight } = rules;
   const connections = new WeakMap<Http2Session, Connection>();
   const arriving = new OverdueStreams(bodyTimeoutMs);
   const answered = new OverdueStreams(LINGER_MS);
@@ -46,7 +48,9 @@ export function guardStreams(server: Http2Server | Http2SecureServer, rules: Str
   server.prependListener('stream', (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => {
     putRight?.(headers);
     const connection = stream.session === undefined ? undefined : connections.get(stream.session);
-    if (connection !== undefined) guard.begin(connection);
+    const arrived = connection === undefined ? undefined : guard.begin(connection);
+    const free = bodies.watch(stream, () => stream.close(constants.NGHTTP2_ENHANCE_YOUR_CALM));
+    stream.once('end', () => arrived?.());
     arriving.add(stream);
     stream.once('finish', () => {
       if (!stream.readableEnded) answered.add(stream);
@@ -54,6 +58,8 @@ export function guardStreams(server: Http2Server | Http2SecureServer, rules: Str
     stream.once('close', () => {
       arriving.delete(stream);
       answered.delete(stream);
+      free();
+      arrived?.();
       if (connection !== undefined) guard.end(connection);
     });
   });

@@ -86,15 +86,31 @@ describe('ConnectionGuard', () => {
   it('turns the newcomer away when every connection is at work', async () => {
     await open({ maxConnections: 2, greetingTimeoutMs: 60_000 });
     const [first, second] = [await arrive(), await arrive()];
-    guard.begin(first.connection!);
-    guard.begin(second.connection!);
-    guard.begin(second.connection!);
+    guard.begin(first.connection!)();
+    guard.begin(second.connection!)();
+    guard.begin(second.connection!)();
     guard.end(second.connection!);
     const newcomer = await arrive();
     await newcomer.peer.closed;
     expect(newcomer.connection).to.equal(undefined);
     expect(first.peer.socket.destroyed).to.equal(false);
     expect(second.peer.socket.destroyed).to.equal(false);
+  });
+
+  it('has the one make room that has been sending its request the longest, when the others wait for an answer', async () => {
+    await open({ maxConnections: 3, greetingTimeoutMs: 60_000 });
+    const [waiting, sending, younger] = [await arrive(), await arrive(), await arrive()];
+    guard.begin(waiting.connection!)();
+    const arrived = guard.begin(sending.connection!);
+    guard.begin(sending.connection!);
+    guard.begin(younger.connection!);
+    // One of its two requests is still on its way.
+    arrived();
+    arrived();
+    expect((await arrive()).connection).to.not.equal(undefined);
+    await sending.peer.closed;
+    expect(waiting.peer.socket.destroyed).to.equal(false);
+    expect(younger.peer.socket.destroyed).to.equal(false);
   });
 
   it('lets newcomers in past 1,500 silent connections from one address', async function () {

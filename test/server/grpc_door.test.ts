@@ -73,13 +73,19 @@ describe('the gRPC door', () => {
   const sessions: ClientHttp2Session[] = [];
   const peers: RawPeer[] = [];
 
-  async function open(limits: Partial<DoorLimits> = {}, tls?: TlsIdentity): Promise<void> {
+  async function open(
+    limits: Partial<DoorLimits> = {},
+    tls?: TlsIdentity,
+    maxRequestBytes?: number,
+  ): Promise<void> {
     fakes = fakeRpcs();
     readiness = new FakeReadiness();
     const collecting = collectingLog();
     lines = collecting.lines;
     door = await createGrpcDoor({
-      rpcs: fakes.rpcs,
+      rpcs: fakes.rpcs.map((rpc) =>
+        rpc.kind === 'unary' && maxRequestBytes !== undefined ? { ...rpc, maxRequestBytes } : rpc,
+      ),
       readiness,
       host: '127.0.0.1',
       port: 0,
@@ -258,6 +264,22 @@ describe('the gRPC door', () => {
       }
     });
 
+    it('a path under any method but POST with UNIMPLEMENTED', async () => {
+      await open();
+      const stream = request(await http2Client(), REGISTER, { ':method': 'PUT' });
+      stream.end(enveloped(registration(32)));
+      expect((await answerOf(stream))['grpc-status']).to.equal(String(status.UNIMPLEMENTED));
+      expect(fakes.contexts).to.have.length(0);
+    });
+
+    it('a request above the limit of its RPC with RQS03, before it is parsed', async () => {
+      await open({}, undefined, 100);
+      const { error } = await call(grpcClient(), REGISTER, Buffer.alloc(101, 0xff));
+      expect(error?.code).to.equal(status.RESOURCE_EXHAUSTED);
+      expect(codesOf(error)).to.deep.equal([ErrorCode.TOO_MANY_REQUESTS]);
+      expect(fakes.contexts).to.have.length(0);
+    });
+
     it('another content type with 415', async () => {
       await open();
       const stream = request(await http2Client(), REGISTER, { 'content-type': 'application/json' });
@@ -276,13 +298,13 @@ describe('the gRPC door', () => {
       expect(fakes.contexts).to.have.length(0);
     });
 
-    it('a deadline that cannot be read, without repeating it', async () => {
+    it('a deadline that cannot be read with RQS00, without repeating it', async () => {
       await open();
       for (const timeout of ['evil', '1evil', '999999999S', '1S, evil']) {
         const stream = request(await http2Client(), REGISTER, { 'grpc-timeout': timeout });
         stream.end(enveloped(registration(32)));
         const headers = await answerOf(stream);
-        expect(headers['grpc-status'], timeout).to.equal(String(status.INTERNAL));
+        expect(headers['grpc-status'], timeout).to.equal(String(status.INVALID_ARGUMENT));
         expect(headers['grpc-message']).to.not.include('evil');
       }
     });
@@ -425,6 +447,36 @@ describe('the gRPC door', () => {
       }
       await register(grpcClient());
       expect(hold.closed).to.equal(false);
+    });
+
+    it('connections: half-sent requests keep nobody out, and end no call that waits for its answer', async function () {
+      this.timeout(15_000);
+      await open({ maxConnections: 50 });
+      const hold = await heldOpen();
+      for (let index = 0; index < 110; index += 1) {
+        const half = request(await http2Client(), REGISTER);
+        half.write(enveloped(registration(1000)).subarray(0, 500));
+      }
+      await register(grpcClient());
+      expect(hold.closed).to.equal(false);
+    });
+
+    it('the memory of all request bodies: who holds back the last bytes of many is cut', async () => {
+      await open({ maxBodyBytes: 1024 * 1024 });
+      const session = await http2Client();
+      const message = enveloped(registration(200 * 1024));
+      const streams = Array.from({ length: 20 }, () => {
+        const stream = request(session, REGISTER);
+        stream.write(message.subarray(0, -1));
+        return stream;
+      });
+      const cut = () => streams.filter(({ rstCode }) => rstCode === 11 /* ENHANCE_YOUR_CALM, RFC 9113 §7 */);
+      // Five of 200 KiB fit into one MiB.
+      await eventually(() => cut().length === 15);
+      await register(grpcClient());
+      const [kept] = streams.filter((stream) => !stream.closed);
+      kept!.end(message.subarray(-1));
+      await once(kept!, 'response');
     });
 
     it('connections: those that never greet are closed', async () => {

@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
-import { connect as connectHttp2, type IncomingHttpHeaders } from 'node:http2';
+import { type ClientRequest, request as http1Request } from 'node:http';
+import { type ClientHttp2Stream, connect as connectHttp2, type IncomingHttpHeaders } from 'node:http2';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { connect as connectTls } from 'node:tls';
@@ -44,6 +45,7 @@ describe('the HTTP door', () => {
   let lines: string[];
   let ca: Buffer;
   const peers: RawPeer[] = [];
+  const halves: (ClientRequest | ClientHttp2Stream)[] = [];
 
   async function open({ limits = {}, tls = false, corsOrigins = [] }: Setting = {}): Promise<void> {
     fakes = fakeRpcs();
@@ -68,6 +70,7 @@ describe('the HTTP door', () => {
 
   afterEach(async () => {
     for (const peer of peers.splice(0)) peer.destroy();
+    for (const half of halves.splice(0)) half.destroy();
     await door.stop(0);
   });
 
@@ -237,6 +240,43 @@ describe('the HTTP door', () => {
       expect(half.received).to.match(/^HTTP\/1\.1 408 /);
       expect(fakes.contexts).to.have.length(0);
     });
+
+    it('connections: half-sent requests keep neither newcomers nor probes out', async () => {
+      await open({ limits: { maxConnections: 50 } });
+      for (let index = 0; index < 110; index += 1) {
+        const half = await rawPeer();
+        half.write(
+          `POST ${REGISTER} HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{`,
+        );
+      }
+      expect((await fetch(`${base}/healthz`)).status).to.equal(200);
+      expect((await post(REGISTER)).status).to.equal(200);
+    });
+
+    for (const httpVersion of ['1.1', '2']) {
+      it(`the memory of all request bodies over HTTP/${httpVersion}: who holds back the last bytes is cut`, async () => {
+        await open({ tls: httpVersion === '2', limits: { maxBodyBytes: 1024 * 1024 } });
+        const bytes = 200 * 1024;
+        let cut = 0;
+        const sessions = httpVersion === '2' ? [connectHttp2(base, { ca })] : [];
+        for (let index = 0; index < 20; index += 1) {
+          const headers = { 'content-type': 'application/json', 'content-length': String(bytes) };
+          const request =
+            sessions[0]?.request({ ':method': 'POST', ':path': REGISTER, ...headers }) ??
+            http1Request(base + REGISTER, { method: 'POST', headers, agent: false });
+          request.on('error', () => {});
+          request.on('close', () => {
+            cut += 1;
+          });
+          halves.push(request);
+          request.write(Buffer.alloc(bytes - 1, ' '));
+        }
+        // Five of 200 KiB fit into one MiB.
+        await eventually(() => cut === 15);
+        expect(await register(connectTransport(httpVersion as '1.1' | '2'))).to.equal(32);
+        for (const session of sessions) session.destroy();
+      });
+    }
 
     it('how long an HTTP/2 request may take to arrive', async () => {
       await open({ tls: true, limits: { bodyTimeoutMs: 200 } });

@@ -11,6 +11,7 @@ import {
 } from 'node:http2';
 import type { AddressInfo } from 'node:net';
 import { expect } from 'chai';
+import { BodyBudget } from '../../src/server/body_budget.ts';
 import { ConnectionGuard } from '../../src/server/connection_guard.ts';
 import { guardStreams } from '../../src/server/stream_guard.ts';
 import { eventually } from '../support/eventually.ts';
@@ -36,6 +37,7 @@ describe('guardStreams', () => {
     });
     guard.watch(server);
     end = guardStreams(server, {
+      bodies: new BodyBudget(1024 * 1024),
       guard,
       bodyTimeoutMs,
       ...(putRight === undefined ? {} : { putRight }),
