@@ -12,8 +12,24 @@
 /** Upper bound of requests of a session without a limit of its own. */
 export const UNLIMITED_REQUESTS = 2n ** 32n;
 
-const ACCOUNT_COLUMNS = `id, revision, history_id, entry_count, change_session_id,
-    change_session_id is not null and change_expires_at > clock_timestamp() as change_open`;
+/**
+ * How far the database's clock may jump back, in seconds. Whoever was last seen further in its future has ended until the
+ * clock is right again: nothing lives longer than it may because the clock was put back.
+ */
+export const CLOCK_TOLERANCE_SECONDS = 60;
+const LATEST_SEEN = `clock_timestamp() + interval '${CLOCK_TOLERANCE_SECONDS} seconds'`;
+
+/** A session `alias` that has not expired and has requests left. */
+export const unexpired = (
+  alias: string,
+): string => `(${alias}.expires_at is null or ${alias}.expires_at > clock_timestamp())
+    and ${alias}.last_used_at < ${LATEST_SEEN}
+    and ${alias}.request_count < coalesce(${alias}.maximum_requests, ${UNLIMITED_REQUESTS})`;
+
+const CHANGE_OPEN = `change_session_id is not null and change_expires_at > clock_timestamp()
+    and change_opened_at < ${LATEST_SEEN} as change_open`;
+
+const ACCOUNT_COLUMNS = `id, revision, history_id, entry_count, change_session_id, ${CHANGE_OPEN}`;
 
 /** The account row of a read: not locked. */
 const READ_ACCOUNT = `account as materialized (
@@ -27,8 +43,7 @@ const WRITE_ACCOUNT = `account as materialized (
 
 /** A session that lives: not expired, not spent; one of a password change only while that change is open. */
 const SESSION_LIVES = `s.id = $1 and s.user_id = account.id
-    and (s.expires_at is null or s.expires_at > clock_timestamp())
-    and s.request_count < coalesce(s.maximum_requests, ${UNLIMITED_REQUESTS})
+    and ${unexpired('s')}
     and (s.kind = 1 or (account.change_open and account.change_session_id = s.id))`;
 
 /** RFC 4303 §3.4.3 with a window of 64. CASE, because PostgreSQL may evaluate AND in any order. */
@@ -102,8 +117,7 @@ export function gatedWrite(work: string): GatedWrite {
 
 /** Locks the user's row and tells what a transaction decides by. $1 user id. */
 export const LOCK_ACCOUNT = `select id, revision, history_id, entry_count, credential_generation, change_session_id,
-  change_begun_by, change_opened_at, change_expires_at, change_remaining_entries,
-  change_session_id is not null and change_expires_at > clock_timestamp() as change_open
+  change_begun_by, change_opened_at, change_expires_at, change_remaining_entries, ${CHANGE_OPEN}
 from users where id = $1 for no key update`;
 
 /** Spends a number inside a transaction that holds the account's lock. */
@@ -121,8 +135,12 @@ export const RENEW_CHANGE = `update users set change_expires_at = case
 from login_sessions s where users.id = $1 and change_session_id = $2 and s.id = $2`;
 
 /** What the session's row says of its window; no row: the session is gone. $1 session id, $2 user id. */
-export const SESSION_WINDOW = `select highest_request_number, request_window, request_count, maximum_requests
+export const SESSION_WINDOW = `select highest_request_number, request_window
 from login_sessions where id = $1 and user_id = $2`;
+
+/** The highest number of each session that is there. $1 session ids. */
+export const SESSIONS_HIGHEST =
+  'select id, highest_request_number from login_sessions where id = any($1::uuid[])';
 
 /** The session for the key cache. $1 session id. */
 export const SESSION_KEY = `select user_id, kind, session_key from login_sessions where id = $1`;

@@ -1,5 +1,5 @@
 /** Accounts, log-ins and sessions as SQL: what runs a few times a session. */
-import { gatedRead, UNLIMITED_REQUESTS } from './gate_statements.ts';
+import { gatedRead, unexpired } from './gate_statements.ts';
 
 /** The sealed credentials of a user or an attempt, in the order in which they are written. */
 const CREDENTIALS = `srp_salt, srp_verifier, master_key_salt, encrypted_vault_header,
@@ -37,9 +37,8 @@ from consumed c left join users u on u.id = c.user_id`;
 /** Locks the account of a log-in. $1 user id. */
 export const LOCK_GENERATION = 'select credential_generation from users where id = $1 for no key update';
 
-/** A log-in session `s` that has not expired and is not spent. */
-const LIVE_SESSION = `s.kind = 1 and (s.expires_at is null or s.expires_at > clock_timestamp())
-  and s.request_count < coalesce(s.maximum_requests, ${UNLIMITED_REQUESTS})`;
+/** A log-in session `s` that lives. */
+const LIVE_SESSION = `s.kind = 1 and ${unexpired('s')}`;
 
 /** Makes room for one more log-in session: those used longest ago go. $1 user id, $2 how many may be there afterwards. */
 export const EVICT_SESSIONS = `delete from login_sessions where id in (
@@ -60,9 +59,9 @@ export const LIST_SESSIONS = gatedRead(`result as (
   order by s.created_at, s.id
 )`);
 
-/** Ends one live log-in session. $1 user id, $2 session id. */
-export const DELETE_SESSION = `delete from login_sessions s where s.user_id = $1 and s.id = $2 and ${LIVE_SESSION}
-  returning s.id`;
+/** Ends one live log-in session; the one that asks lives, were this its last request. $1 user id, $2 session id, $3 the one that asks. */
+export const DELETE_SESSION = `delete from login_sessions s
+where s.user_id = $1 and s.id = $2 and (s.id = $3::uuid or (${LIVE_SESSION})) returning s.id`;
 
 /** Ends all sessions. $1 user id. */
 export const DELETE_ALL_SESSIONS = 'delete from login_sessions where user_id = $1 returning id';

@@ -12,6 +12,8 @@ import {
   type Failure,
   FailureSchema,
 } from '../../gen/passmanager/common/v1/error_pb.ts';
+import { DatabaseFault } from '../database/sqlstate.ts';
+import { SrpQueueFullError, SrpWorkerLostError } from './srp/srp_pool.ts';
 
 /** A row of the table: what a code is called in documents, its gRPC status, and its constant text for logs. */
 export interface ErrorRow {
@@ -91,6 +93,11 @@ export class RpcFailure extends Error {
   /** The gRPC status: the first reason's. */
   get status(): Code {
     return tableRow(this.errors[0]!.code).status;
+  }
+
+  /** Nobody knows what was done, so nobody can say it under a seal. */
+  get isOutcomeUnknown(): boolean {
+    return this.errors[0]!.code === ErrorCode.OUTCOME_UNKNOWN;
   }
 
   /** The contract's Failure message. */
@@ -194,3 +201,24 @@ export const revisionConflict = (currentRevision: bigint, field = 'expected_revi
 export const entryExists = (field = 'entry_id'): RpcFailure => single(field, ErrorCode.ENTRY_EXISTS);
 /** OPR06: registration is closed, or the invite is not good. */
 export const registrationRefused = (): RpcFailure => single('invite_code', ErrorCode.REGISTRATION_REFUSED);
+
+/** Whatever was thrown as one of the contract's failures. */
+export function toFailure(error: unknown): RpcFailure {
+  if (error instanceof RpcFailure) return error;
+  if (error instanceof SrpQueueFullError) return tooManyRequests(1);
+  if (error instanceof SrpWorkerLostError) return temporaryOutage(error);
+  if (error instanceof DatabaseFault) {
+    switch (error.kind) {
+      case 'outage':
+      case 'conflict':
+      case 'full':
+      case 'timeout':
+        return temporaryOutage(error);
+      case 'lost':
+        return outcomeUnknown(error);
+      default:
+        return unexpectedError(error);
+    }
+  }
+  return unexpectedError(error);
+}

@@ -24,19 +24,15 @@ import {
   SecureResponseSchema,
 } from '../../gen/passmanager/common/v1/secure_pb.ts';
 import { openSync, sealSync } from '../database/aead.ts';
-import { DatabaseFault } from '../database/sqlstate.ts';
 import { failureAad, requestAad, responseAad, streamAad } from '../protocol/aad.ts';
 import { isUuid } from '../protocol/uuid.ts';
 import {
   fieldsInvalid,
   incorrectParameters,
   notDecrypted,
-  outcomeUnknown,
   RpcError,
   RpcFailure,
-  temporaryOutage,
-  tooManyRequests,
-  unexpectedError,
+  toFailure,
 } from './errors.ts';
 import type { FieldRules } from './field_rules.ts';
 import type { Logger } from './log.ts';
@@ -44,7 +40,6 @@ import type { RequestGate } from './request_gate.ts';
 import { SealedCall } from './request_gate.ts';
 import { type CallContext, READ_OPTIONS, type Rpc } from './rpc.ts';
 import type { SessionKeys } from './session_keys.ts';
-import { SrpQueueFullError } from './srp/srp_pool.ts';
 
 /** The methods of a handler class for a service of the contract. */
 export type HandlerOf<S extends DescService> = {
@@ -250,7 +245,7 @@ class SealedRpc {
   /** The error as it leaves: sealed if and only if the number was spent, and never where nobody knows the outcome. */
   #refused(error: unknown, call: SealedCall | undefined, context: CallContext): RpcError {
     const failure = report(toFailure(error), this.#path, context, this.#parts.log);
-    if (call === undefined || !call.spent) return failure.inClear();
+    if (call === undefined || !call.spent || failure.isOutcomeUnknown) return failure.inClear();
     const { path, requestNumber, session } = call;
     const plaintext = toBinary(FailureSchema, failure.toMessage());
     const secure = secureResponse(call, plaintext, failureAad(path, session.sessionId, requestNumber));
@@ -279,26 +274,6 @@ function messageNamed(method: DescMethod, suffix: 'Payload' | 'Result'): DescMes
   const found = method.parent.file.messages.find((message) => message.typeName === name);
   if (found === undefined) throw new Error(`${methodPath(method)} has no ${name}`);
   return found;
-}
-
-/** Whatever was thrown as one of the contract's failures. */
-export function toFailure(error: unknown): RpcFailure {
-  if (error instanceof RpcFailure) return error;
-  if (error instanceof SrpQueueFullError) return tooManyRequests(1);
-  if (error instanceof DatabaseFault) {
-    switch (error.kind) {
-      case 'outage':
-      case 'conflict':
-      case 'full':
-      case 'timeout':
-        return temporaryOutage(error);
-      case 'lost':
-        return outcomeUnknown(error);
-      default:
-        return unexpectedError(error);
-    }
-  }
-  return unexpectedError(error);
 }
 
 /** Logs what an operator must know: the server's own failures with their cause. */

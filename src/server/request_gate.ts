@@ -11,15 +11,18 @@ import {
   LOCK_ACCOUNT,
   RENEW_CHANGE,
   SESSION_WINDOW,
+  SESSIONS_HIGHEST,
   SPEND_IN_TRANSACTION,
 } from '../database/gate_statements.ts';
-import { DatabaseFault } from '../database/sqlstate.ts';
+import { DatabaseFault, type FaultKind } from '../database/sqlstate.ts';
 import {
   notDecrypted,
   outcomeUnknown,
   passwordChangeInProgress,
   RpcFailure,
   requestNumberNotZero,
+  temporaryOutage,
+  toFailure,
 } from './errors.ts';
 import { acceptNumber, isReplay, mergeWindows, type ReplayWindow, wasAccepted } from './replay_window.ts';
 import type { CallContext } from './rpc.ts';
@@ -98,9 +101,22 @@ function refusal(
   }
 }
 
+/** Faults that undo the whole transaction, its number too: it runs again, or nothing was done. */
+const UNDOES_ALL: ReadonlySet<FaultKind> = new Set([
+  'outage',
+  'lost',
+  'conflict',
+  'full',
+  'timeout',
+  'staleStatement',
+]);
+
+/** How many sessions may read while the database cannot write; about 200 bytes each. */
+const MAX_DEGRADED_SESSIONS = 10_000;
+
 export class RequestGate {
   readonly #database: Database;
-  /** Windows of sessions that read while the database could not write; still asked after it healed. */
+  /** Windows of sessions that read while the database could not write; asked until its own windows cover them. */
   readonly #degradedWindows = new Map<string, ReplayWindow>();
 
   constructor(database: Database) {
@@ -147,7 +163,7 @@ export class RequestGate {
 
   /**
    * Decides what a write that wrote nothing came to, with the account locked and everything committed in sight.
-   * `work` may run the statement's work once more through `again`.
+   * `work` may run the statement's work once more through `again`; it may run twice, where an answer was lost.
    */
   async settle<T>(
     call: SealedCall,
@@ -156,25 +172,35 @@ export class RequestGate {
     work: (again: () => Promise<Row | undefined>, transaction: Transaction, account: Account) => Promise<T>,
   ): Promise<T> {
     const values = this.#parameters(call, parameters);
-    return this.#database.transaction(async (transaction) => {
-      const account = await lockAccount(transaction, call.session.userId);
-      if (account === undefined) throw notDecrypted();
-      if (account.change_open) throw passwordChangeInProgress();
-      // A password change may have opened and been committed since the number was spent: the bytes are under the old key.
-      const { sessionId, userId } = call.session;
-      if ((await transaction.execute(SESSION_WINDOW, [sessionId, userId])).rows.length === 0)
-        throw notDecrypted();
-      return work(
-        async () => (await transaction.execute(statement.workText, values)).rows[0],
-        transaction,
-        account,
-      );
-    });
+    const attempt = () =>
+      this.#database.transaction(async (transaction) => {
+        const account = await lockAccount(transaction, call.session.userId);
+        if (account === undefined) throw notDecrypted();
+        if (account.change_open) throw passwordChangeInProgress();
+        // A password change may have opened and been committed since the number was spent: the bytes are under the old key.
+        const { sessionId, userId } = call.session;
+        if ((await transaction.execute(SESSION_WINDOW, [sessionId, userId])).rows.length === 0)
+          throw notDecrypted();
+        return work(
+          async () => (await transaction.execute(statement.workText, values)).rows[0],
+          transaction,
+          account,
+        );
+      });
+    try {
+      return await attempt();
+    } catch (error) {
+      if (!(error instanceof DatabaseFault) || error.kind !== 'lost') throw error;
+      // Whatever the first attempt wrote, the second finds it there and answers for it.
+      return attempt().catch((second: unknown) => {
+        throw second instanceof RpcFailure ? second : outcomeUnknown(second);
+      });
+    }
   }
 
   /**
-   * Runs `work` in one transaction with the account locked and the number spent. When `work` throws an RpcFailure its
-   * effect is rolled back and the number stays spent.
+   * Runs `work` in one transaction with the account locked and the number spent. When `work` throws, its effect is rolled
+   * back and the number stays spent, unless the database undid the whole.
    */
   async transaction<T>(
     call: SealedCall,
@@ -225,8 +251,20 @@ export class RequestGate {
     try {
       return { value: await transaction.savepoint(() => work(transaction, account)) };
     } catch (error) {
-      if (error instanceof RpcFailure) return { failure: error };
-      throw error;
+      if (error instanceof DatabaseFault && UNDOES_ALL.has(error.kind)) throw error;
+      return { failure: toFailure(error) };
+    }
+  }
+
+  /** Drops the windows in memory that nobody needs any more: their session is gone, or its stored window has moved past. */
+  async forgetHealed(): Promise<void> {
+    if (this.#degradedWindows.size === 0) return;
+    const ids = [...this.#degradedWindows.keys()];
+    const { rows } = await this.#database.reads.execute(SESSIONS_HIGHEST, [ids]);
+    const stored = new Map(rows.map((row) => [row.id as string, row.highest_request_number as bigint]));
+    for (const [id, { highest }] of this.#degradedWindows) {
+      const storedHighest = stored.get(id);
+      if (storedHighest === undefined || storedHighest >= highest + 64n) this.#degradedWindows.delete(id);
     }
   }
 
@@ -303,6 +341,7 @@ export class RequestGate {
     if (stored === undefined) throw notDecrypted();
     const { rows } = await this.#database.reads.execute(statement.unspentText, values);
     const known = this.#degradedWindows.get(sessionId);
+    if (known === undefined && this.#degradedWindows.size >= MAX_DEGRADED_SESSIONS) throw temporaryOutage();
     const window = known === undefined ? stored : mergeWindows(known, stored);
     if (isReplay(window, call.requestNumber)) throw notDecrypted();
     const admitted = this.#admitted(call, rows);

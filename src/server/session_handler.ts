@@ -218,7 +218,11 @@ export class SessionHandler implements HandlerOf<typeof SessionService> {
 
   async deleteSession({ sessionId }: DeleteSessionPayload, call: SealedCall) {
     await this.#gate.transaction(call, async (transaction, account) => {
-      const { rows } = await transaction.execute(DELETE_SESSION, [account.id, sessionId]);
+      const { rows } = await transaction.execute(DELETE_SESSION, [
+        account.id,
+        sessionId,
+        call.session.sessionId,
+      ]);
       if (rows.length === 0) throw fieldNotFound('session_id');
     });
     this.#sessionKeys.forget(sessionId);

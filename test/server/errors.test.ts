@@ -2,7 +2,9 @@ import { readFileSync } from 'node:fs';
 import { Code } from '@connectrpc/connect';
 import { expect } from 'chai';
 import { ErrorCode, ErrorCodeSchema, FailureSchema } from '../../gen/passmanager/common/v1/error_pb.ts';
+import { DatabaseFault, type FaultKind } from '../../src/database/sqlstate.ts';
 import * as errors from '../../src/server/errors.ts';
+import { SrpQueueFullError, SrpWorkerLostError } from '../../src/server/srp/srp_pool.ts';
 
 const { ERROR_TABLE, RpcFailure, statusText, tableRow } = errors;
 
@@ -119,5 +121,39 @@ describe('an RpcFailure', () => {
     const error = errors.fieldsInvalid(['kdf.memory_kib', 'srp_salt']).inClear();
     expect(error.status).to.equal(Code.InvalidArgument);
     expect(error.detailSchema).to.equal(FailureSchema);
+  });
+});
+
+describe('what was thrown, as a failure', () => {
+  for (const [kind, code] of [
+    ['outage', 21],
+    ['conflict', 21],
+    ['full', 21],
+    ['timeout', 21],
+    ['lost', 23],
+    ['unique', 20],
+    ['foreignKey', 20],
+    ['unexpected', 20],
+  ] satisfies [FaultKind, number][]) {
+    it(`is code ${code} for a database fault of kind ${kind}`, () => {
+      expect(errors.toFailure(new DatabaseFault(kind)).errors[0]?.code).to.equal(code);
+    });
+  }
+
+  it('is RQS03 with a time to wait for a full queue of log-ins', () => {
+    const failure = errors.toFailure(new SrpQueueFullError());
+    expect(failure.errors[0]?.code).to.equal(13);
+    expect(failure.retryAfterSeconds).to.equal(1);
+  });
+
+  it('is SVR01 for a thread of log-ins that died', () => {
+    expect(errors.toFailure(new SrpWorkerLostError()).errors[0]?.code).to.equal(21);
+  });
+
+  it('is itself for a failure, and SVR00 for anything else', () => {
+    const failure = errors.fieldNotFound('entry_id');
+    expect(errors.toFailure(failure)).to.equal(failure);
+    expect(errors.toFailure('text').errors[0]?.code).to.equal(20);
+    expect(errors.toFailure(errors.temporaryOutage()).errors[0]?.field).to.equal('server');
   });
 });

@@ -8,13 +8,11 @@ import * as data from '../../gen/passmanager/data/v1/data_service_pb.ts';
 import * as password from '../../gen/passmanager/password/v1/password_service_pb.ts';
 import * as session from '../../gen/passmanager/session/v1/session_service_pb.ts';
 import * as user from '../../gen/passmanager/user/v1/user_service_pb.ts';
-import { DatabaseFault, type FaultKind } from '../../src/database/sqlstate.ts';
-import { fieldNotFound, RpcError, temporaryOutage } from '../../src/server/errors.ts';
+import { RpcError } from '../../src/server/errors.ts';
 import { FieldRules } from '../../src/server/field_rules.ts';
 import { createLogger } from '../../src/server/log.ts';
-import { methodPath, type PipelineParts, serviceRpcs, toFailure } from '../../src/server/pipeline.ts';
+import { methodPath, type PipelineParts, serviceRpcs } from '../../src/server/pipeline.ts';
 import type { CallContext, UnaryRpc } from '../../src/server/rpc.ts';
-import { SrpQueueFullError } from '../../src/server/srp/srp_pool.ts';
 
 const lines: string[] = [];
 const parts = {
@@ -129,36 +127,6 @@ describe('the pipeline', () => {
     const unknown = await errorOf(get.call(create(data.GetEntryRequestSchema, { secure }), context));
     expect(unknown.status).to.equal(Code.Unauthenticated);
     expect(unknown.detailSchema).to.equal(FailureSchema);
-  });
-});
-
-describe('what was thrown, as a failure', () => {
-  for (const [kind, code] of [
-    ['outage', 21],
-    ['conflict', 21],
-    ['full', 21],
-    ['timeout', 21],
-    ['lost', 23],
-    ['unique', 20],
-    ['foreignKey', 20],
-    ['unexpected', 20],
-  ] satisfies [FaultKind, number][]) {
-    it(`is code ${code} for a database fault of kind ${kind}`, () => {
-      expect(toFailure(new DatabaseFault(kind)).errors[0]?.code).to.equal(code);
-    });
-  }
-
-  it('is RQS03 with a time to wait for a full queue of log-ins', () => {
-    const failure = toFailure(new SrpQueueFullError());
-    expect(failure.errors[0]?.code).to.equal(13);
-    expect(failure.retryAfterSeconds).to.equal(1);
-  });
-
-  it('is itself for a failure, and SVR00 for anything else', () => {
-    const failure = fieldNotFound('entry_id');
-    expect(toFailure(failure)).to.equal(failure);
-    expect(toFailure('text').errors[0]?.code).to.equal(20);
-    expect(toFailure(temporaryOutage()).errors[0]?.field).to.equal('server');
   });
 });
 

@@ -1,13 +1,18 @@
-import { randomBytes, randomUUID } from 'node:crypto';
+import { createSecretKey, randomBytes, randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { Code, type Transport } from '@connectrpc/connect';
 import { createConnectTransport } from '@connectrpc/connect-node';
 import { expect } from 'chai';
 import fc from 'fast-check';
 import pg from 'pg';
+import { Access } from '../../gen/passmanager/common/v1/access_pb.ts';
 import * as data from '../../gen/passmanager/data/v1/data_service_pb.ts';
 import * as session from '../../gen/passmanager/session/v1/session_service_pb.ts';
+import { DatabaseFault } from '../../src/database/sqlstate.ts';
+import { fieldNotFound, type RpcFailure } from '../../src/server/errors.ts';
 import { acceptNumber, isReplay, type ReplayWindow } from '../../src/server/replay_window.ts';
+import { RequestGate, SealedCall } from '../../src/server/request_gate.ts';
+import { SrpQueueFullError } from '../../src/server/srp/srp_pool.ts';
 import { type LossyPostgres, startLossyPostgres } from '../support/lossy_postgres.ts';
 import {
   logIn,
@@ -18,6 +23,8 @@ import {
   register,
   type TestAccount,
 } from '../support/raw_client.ts';
+import { rejection } from '../support/rejection.ts';
+import { StatementWorld } from '../support/statement_world.ts';
 import { startTestServer, type TestServer } from '../support/test_server.ts';
 
 const { method } = data.DataService;
@@ -159,6 +166,77 @@ describe('the request gate', () => {
       [opened.sessionId],
     );
     await expectClear(create({ ...newEntry(), entryId: 'x' }));
+  });
+
+  it('ends no later because the clock was put back: a session last seen in the future has ended until it is right', async () => {
+    await list(0n);
+    const seen = (seconds: number) =>
+      server.database.query(
+        'update login_sessions set last_used_at = clock_timestamp() + make_interval(secs => $2) where id = $1',
+        [opened.sessionId, seconds],
+      );
+    await seen(90);
+    for (const call of [() => list(1n), () => create(newEntry(), 1n), () => batch(1n)])
+      await expectClear(call());
+    // What time servers put right by some seconds ends nothing.
+    await seen(30);
+    await list(1n);
+  });
+
+  describe('when the work of a transaction throws', () => {
+    let world: StatementWorld;
+    let gate: RequestGate;
+
+    before(async () => {
+      world = await StatementWorld.open();
+      gate = new RequestGate(world.database);
+    });
+
+    after(() => world.close());
+
+    beforeEach(() => world.newUser());
+
+    const sealed = () => {
+      const key = createSecretKey(bytes(32));
+      const { sessionId, userId } = world;
+      return new SealedCall({
+        session: { sessionId, userId, kind: 1, clientToServer: key, serverToClient: key },
+        requestNumber: 5n,
+        access: Access.LOGIN_SESSION,
+        path: '/x',
+        context: { requestId: 'x', peerAddress: '127.0.0.1', signal: new AbortController().signal },
+      });
+    };
+
+    for (const [name, thrown, code] of [
+      ['a mistake of the programmer', new Error('mistake'), 20],
+      ['a constraint', new DatabaseFault('unique'), 20],
+      ['a full queue of log-ins', new SrpQueueFullError(), 13],
+      ['a failure', fieldNotFound('entry_id'), 31],
+    ] as const) {
+      it(`${name}: its effect is gone, its number spent, and the failure may be sealed`, async () => {
+        const call = sealed();
+        const attempt = gate.transaction(call, async (transaction) => {
+          await transaction.execute('update users set entry_count = 9 where id = $1', [world.userId]);
+          throw thrown;
+        });
+        expect(((await rejection(attempt)) as RpcFailure).errors[0]!.code).to.equal(code);
+        expect(call.spent).to.equal(true);
+        expect((await world.account()).entry_count).to.equal(0);
+        const again = gate.transaction(sealed(), async () => 1);
+        expect(((await rejection(again)) as RpcFailure).errors[0]!.code).to.equal(11);
+      });
+    }
+
+    it('what undoes the whole: nothing is spent', async () => {
+      const call = sealed();
+      const attempt = gate.transaction(call, async () => {
+        throw new DatabaseFault('timeout');
+      });
+      expect(await rejection(attempt)).to.be.instanceOf(DatabaseFault);
+      expect(call.spent).to.equal(false);
+      expect(await gate.transaction(sealed(), async () => 1)).to.equal(1);
+    });
   });
 
   describe('when the database', () => {
@@ -329,6 +407,21 @@ describe('the request gate', () => {
         await expectClear(write(1n));
         expect((await write(2n)).revision).to.equal(1n);
         expect(await revision()).to.equal(1n);
+      });
+
+      it('to a write that had nothing to write and was decided once more: it is decided again', async () => {
+        await create(entry, 1n);
+        lossy.loseCommitOf(entry.entryId, undefined, 1);
+        expect((await write(2n)).revision).to.equal(1n);
+        expect(await revision()).to.equal(1n);
+      });
+
+      it('to such a write and cannot be asked: SVR03 in clear, though the number is spent', async () => {
+        await create(entry, 1n);
+        lossy.loseCommitOf(entry.entryId, lossy.cut, 1);
+        await expectOutage(write(2n), Code.Unknown, 23);
+        lossy.restore();
+        await expectClear(write(2n));
       });
 
       for (const [name, call] of [

@@ -13,8 +13,8 @@ const COMMITTED = Buffer.from([0x5a, 0, 0, 0, 5, 0x49]);
 export interface LossyPostgres {
   /** The database through here, as a setting. */
   readonly url: string;
-  /** Loses the connection that next sends `marker`, with PostgreSQL's word that its transaction is committed. */
-  loseCommitOf(marker: string, onLost?: () => void): void;
+  /** Loses the connection that next sends `marker`, with PostgreSQL's word that its transaction is committed; `passing` of them go through before. */
+  loseCommitOf(marker: string, onLost?: () => void, passing?: number): void;
   /** Ends every connection and takes no other until `restore`. */
   cut(): void;
   restore(): void;
@@ -25,7 +25,7 @@ export async function startLossyPostgres({ connection }: TestDatabase): Promise<
   const directory = await mkdtemp(join(tmpdir(), 'pm-lossy-'));
   const sockets = new Set<Socket>();
   let open = true;
-  let chosen: { marker: Buffer; onLost: () => void } | undefined;
+  let chosen: { marker: Buffer; onLost: () => void; passing: number } | undefined;
 
   const server = createServer((client) => {
     if (!open) return void client.destroy();
@@ -36,7 +36,7 @@ export async function startLossyPostgres({ connection }: TestDatabase): Promise<
     };
     let doomed: (() => void) | undefined;
     client.on('data', (sent: Buffer) => {
-      if (chosen !== undefined && sent.includes(chosen.marker)) {
+      if (chosen !== undefined && sent.includes(chosen.marker) && chosen.passing-- === 0) {
         doomed = chosen.onLost;
         chosen = undefined;
       }
@@ -65,8 +65,8 @@ export async function startLossyPostgres({ connection }: TestDatabase): Promise<
   };
   return {
     url: `postgres://${connection.user}@localhost/${connection.database}?host=${encodeURIComponent(directory)}`,
-    loseCommitOf: (marker, onLost = () => {}) => {
-      chosen = { marker: Buffer.from(marker), onLost };
+    loseCommitOf: (marker, onLost = () => {}, passing = 0) => {
+      chosen = { marker: Buffer.from(marker), onLost, passing };
     },
     cut,
     restore: () => {
