@@ -1,11 +1,10 @@
 /** A password change as SQL. All of it runs in transactions that hold the account's lock. */
 import { ENTRY, FITTING_ENTRIES } from './entry_statements.ts';
 import { CHANGE_IDLE_SECONDS } from './gate_statements.ts';
-import { ATTEMPT_SECONDS } from './user_statements.ts';
+import { ATTEMPT_SECONDS, CREDENTIALS } from './user_statements.ts';
 
 /** The current credentials. $1 user id. */
-export const CURRENT_CREDENTIALS = `select srp_salt, srp_verifier, master_key_salt, encrypted_vault_header,
-  kdf_algorithm, kdf_memory_kib, kdf_iterations, kdf_parallelism from users where id = $1`;
+export const CURRENT_CREDENTIALS = `select ${CREDENTIALS} from users where id = $1`;
 
 const NEW_CREDENTIALS = `new_srp_salt, new_srp_verifier, new_master_key_salt, new_encrypted_vault_header,
   new_kdf_algorithm, new_kdf_memory_kib, new_kdf_iterations, new_kdf_parallelism`;

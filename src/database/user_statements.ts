@@ -1,9 +1,30 @@
 /** Accounts, log-ins and sessions as SQL: what runs a few times a session. */
 import { gatedRead, unexpired } from './gate_statements.ts';
 
-/** The sealed credentials of a user or an attempt, in the order in which they are written. */
-const CREDENTIALS = `srp_salt, srp_verifier, master_key_salt, encrypted_vault_header,
+/** The sealed credentials of a user, in the order in which they are written. */
+export const CREDENTIALS = `srp_salt, srp_verifier, master_key_salt, encrypted_vault_header,
   kdf_algorithm, kdf_memory_kib, kdf_iterations, kdf_parallelism`;
+
+/** What a password is verified with: the columns of `u`, or parameters from `first` on where there is no such row. */
+const loginCredentials = (first: number): string =>
+  [
+    'srp_salt',
+    'srp_verifier',
+    'master_key_salt',
+    'kdf_algorithm',
+    'kdf_memory_kib',
+    'kdf_iterations',
+    'kdf_parallelism',
+  ]
+    .map((column, index) => `coalesce(u.${column}, $${first + index}) as ${column}`)
+    .join(', ');
+
+/**
+ * What a log-in begins with: one row, whether the name is known or not, and as large. $1 lookup, $2–$8 a decoy's sealed
+ * salts and verifier and its parameters. Row: id, null for an unknown name.
+ */
+export const FIND_LOGIN = `select u.id, coalesce(u.credential_generation, 0) as credential_generation, ${loginCredentials(2)}
+from (select) as always left join users u on u.username_lookup = $1`;
 
 /** The credentials by name. $1 lookup. */
 export const FIND_CREDENTIALS = `select id, credential_generation, ${CREDENTIALS} from users where username_lookup = $1`;
@@ -12,30 +33,30 @@ export const FIND_CREDENTIALS = `select id, credential_generation, ${CREDENTIALS
 export const CHANGE_USERNAME = `update users set username_lookup = $2, credential_generation = credential_generation + 1
 where id = $1`;
 
-/** Ends all log-ins and starts of a password change that are under way. $1 user id. */
+/** Ends all starts of a password change that are under way; log-ins end by their generation. $1 user id. */
 export const DELETE_ATTEMPTS = 'delete from auth_ephemerals where user_id = $1';
 
 /** How long a pending attempt lives, in seconds. */
 export const ATTEMPT_SECONDS = 180;
 
-/** Keeps a log-in attempt. $1 id, $2 user id or null, $3 lookup, $4 generation, $5 client and $6 server protocol, $7 sealed b, $8 B. */
+/** Keeps a log-in attempt, with no word on whether the name is known. $1 id, $2 lookup, $3 generation, $4 client and $5 server protocol, $6 sealed b, $7 B. */
 export const INSERT_LOGIN_ATTEMPT = `insert into auth_ephemerals
-  (id, user_id, username_lookup, credential_generation, client_protocol, server_protocol, kind, eph_private_b, eph_public_b, expires_at)
-values ($1, $2, $3, $4, $5, $6, 1, $7, $8, clock_timestamp() + interval '${ATTEMPT_SECONDS} seconds')`;
+  (id, username_lookup, credential_generation, client_protocol, server_protocol, kind, eph_private_b, eph_public_b, expires_at)
+values ($1, $2, $3, $4, $5, 1, $6, $7, clock_timestamp() + interval '${ATTEMPT_SECONDS} seconds')`;
 
-/** Consumes a log-in attempt and reads the credentials that it is about. $1 id. */
+/** Consumes a log-in attempt and reads the credentials that it is about. $1 id, $2–$8 as of FIND_LOGIN. */
 export const CONSUME_LOGIN_ATTEMPT = `with consumed as (
   delete from auth_ephemerals where id = $1 and kind = 1
-  returning user_id, username_lookup, credential_generation, client_protocol, server_protocol, eph_private_b, eph_public_b,
+  returning username_lookup, credential_generation, client_protocol, server_protocol, eph_private_b, eph_public_b,
     expires_at > clock_timestamp() as alive
 )
 select c.username_lookup, c.credential_generation as attempt_generation, c.client_protocol, c.server_protocol,
-  c.eph_private_b, c.eph_public_b, c.alive, u.id, u.credential_generation, u.srp_salt, u.srp_verifier, u.master_key_salt,
-  u.encrypted_vault_header, u.kdf_algorithm, u.kdf_memory_kib, u.kdf_iterations, u.kdf_parallelism
-from consumed c left join users u on u.id = c.user_id`;
+  c.eph_private_b, c.eph_public_b, c.alive, u.id, u.credential_generation, ${loginCredentials(2)}
+from consumed c left join users u on u.username_lookup = c.username_lookup`;
 
-/** Locks the account of a log-in. $1 user id. */
-export const LOCK_GENERATION = 'select credential_generation from users where id = $1 for no key update';
+/** Locks the account of a log-in that was proved. $1 user id. */
+export const LOCK_FOR_LOGIN =
+  'select credential_generation, encrypted_vault_header from users where id = $1 for no key update';
 
 /** A log-in session `s` that lives. */
 const LIVE_SESSION = `s.kind = 1 and ${unexpired('s')}`;

@@ -4,8 +4,8 @@ import type { Row } from '../database/database.ts';
 import { equalBytes } from '../protocol/bytes.ts';
 import type { KdfParameters } from '../protocol/kdf.ts';
 
-/** What a password is verified and a vault is opened with. */
-export interface Credentials {
+/** What a password is verified with. */
+export interface LoginCredentials {
   /** 32 bytes. */
   readonly srpSalt: Uint8Array;
   /** 512 bytes. */
@@ -13,20 +13,28 @@ export interface Credentials {
   /** 32 bytes. */
   readonly masterKeySalt: Uint8Array;
   readonly kdf: KdfParameters;
+}
+
+/** What a password is verified and a vault is opened with. */
+export interface Credentials extends LoginCredentials {
   /** 30 to 16,384 bytes, opaque. */
   readonly encryptedVaultHeader: Uint8Array;
 }
 
-/** Columns of credentials, sealed. */
-export interface CredentialRow extends Row {
+/** Columns of what a password is verified with, sealed. */
+export interface LoginCredentialRow extends Row {
   readonly srp_salt: Buffer;
   readonly srp_verifier: Buffer;
   readonly master_key_salt: Buffer;
-  readonly encrypted_vault_header: Buffer;
   readonly kdf_algorithm: number;
   readonly kdf_memory_kib: number;
   readonly kdf_iterations: number;
   readonly kdf_parallelism: number;
+}
+
+/** Columns of credentials, sealed. */
+export interface CredentialRow extends LoginCredentialRow {
+  readonly encrypted_vault_header: Buffer;
 }
 
 export class CredentialSealer {
@@ -58,13 +66,20 @@ export class CredentialSealer {
 
   /** Opens a row's credentials. Throws SealBrokenError for a value that was moved or changed. */
   open(table: string, rowId: string, prefix: '' | 'new_', row: CredentialRow): Credentials {
+    return {
+      ...this.openLogin(table, rowId, prefix, row),
+      encryptedVaultHeader: this.openHeader(table, rowId, prefix, row.encrypted_vault_header),
+    };
+  }
+
+  /** Opens what a password is verified with. Throws SealBrokenError for a value that was moved or changed. */
+  openLogin(table: string, rowId: string, prefix: '' | 'new_', row: LoginCredentialRow): LoginCredentials {
     const opened = (column: string, value: Buffer) =>
       this.#sealer.open(table, `${prefix}${column}`, rowId, value);
     return {
       srpSalt: opened('srp_salt', row.srp_salt),
       srpVerifier: opened('srp_verifier', row.srp_verifier),
       masterKeySalt: opened('master_key_salt', row.master_key_salt),
-      encryptedVaultHeader: opened('encrypted_vault_header', row.encrypted_vault_header),
       kdf: {
         algorithm: row.kdf_algorithm,
         memoryKib: row.kdf_memory_kib,
@@ -72,6 +87,11 @@ export class CredentialSealer {
         parallelism: row.kdf_parallelism,
       },
     };
+  }
+
+  /** Opens a vault header. Throws SealBrokenError for a value that was moved or changed. */
+  openHeader(table: string, rowId: string, prefix: '' | 'new_', stored: Buffer): Buffer {
+    return this.#sealer.open(table, `${prefix}encrypted_vault_header`, rowId, stored);
   }
 
   /** Whether two credentials are the same, byte for byte. */

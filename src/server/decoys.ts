@@ -8,7 +8,7 @@ import { concatBytes } from '../protocol/bytes.ts';
 import { DEFAULT_KDF_PARAMETERS } from '../protocol/kdf.ts';
 import { GROUP_ELEMENT_BYTES } from '../protocol/sizes.ts';
 import { bytesToBigint, GROUP, padGroupElement } from '../protocol/srp.ts';
-import { type CredentialRow, CredentialSealer, type Credentials } from './credentials.ts';
+import { CredentialSealer, type LoginCredentialRow, type LoginCredentials } from './credentials.ts';
 
 /** Where the decoys come from: 32 bytes of HMAC over a name, one secret a label. */
 export interface DecoySecrets {
@@ -17,7 +17,9 @@ export interface DecoySecrets {
 
 export class Decoys {
   /** A sealed row of nobody, opened when a name is unknown so that both ways cost the same. */
-  readonly row: CredentialRow;
+  readonly row: LoginCredentialRow;
+  /** The columns of `row` as parameters of a statement. */
+  readonly columns: readonly (Buffer | number)[];
   /** The id that seals `row`. */
   readonly rowId: string;
   /** A public value B (512 bytes) for the arithmetic of an attempt that is unknown. */
@@ -29,29 +31,24 @@ export class Decoys {
     this.rowId = crypto.randomUUID();
     const nobody = this.credentials(new Uint8Array(32));
     this.publicB = nobody.srpVerifier;
-    const [srpSalt, srpVerifier, masterKeySalt, header] = new CredentialSealer(sealer).seal(
-      'users',
-      this.rowId,
-      '',
-      {
-        ...nobody,
-        encryptedVaultHeader: new Uint8Array(285),
-      },
-    );
+    const [srpSalt, srpVerifier, masterKeySalt] = new CredentialSealer(sealer).seal('users', this.rowId, '', {
+      ...nobody,
+      encryptedVaultHeader: new Uint8Array(0),
+    });
     this.row = {
       srp_salt: srpSalt as Buffer,
       srp_verifier: srpVerifier as Buffer,
       master_key_salt: masterKeySalt as Buffer,
-      encrypted_vault_header: header as Buffer,
       kdf_algorithm: nobody.kdf.algorithm,
       kdf_memory_kib: nobody.kdf.memoryKib,
       kdf_iterations: nobody.kdf.iterations,
       kdf_parallelism: nobody.kdf.parallelism,
     };
+    this.columns = Object.values(this.row) as (Buffer | number)[];
   }
 
   /** The decoy of a name (32 bytes). The verifier is a group element without a known logarithm. */
-  credentials(usernameHash: Uint8Array): Credentials {
+  credentials(usernameHash: Uint8Array): LoginCredentials {
     const secret = (label: string) => this.#secrets.decoySecret(label, usernameHash);
     const blocks = Array.from({ length: GROUP_ELEMENT_BYTES / 32 }, (_, index) =>
       secret(`decoy verifier ${index}`),
@@ -61,7 +58,6 @@ export class Decoys {
       masterKeySalt: secret('decoy master key salt'),
       kdf: DEFAULT_KDF_PARAMETERS,
       srpVerifier: padGroupElement(bytesToBigint(concatBytes(...blocks)) % GROUP.N),
-      encryptedVaultHeader: new Uint8Array(0),
     };
   }
 }

@@ -15,6 +15,7 @@ import {
   DROP_NEW_BYTES,
 } from '../database/password_change_statements.ts';
 import type { Logger } from './log.ts';
+import type { RequestGate } from './request_gate.ts';
 import type { SessionKeys } from './session_keys.ts';
 
 /** How many rows one statement cleans, so that none holds locks for long. */
@@ -22,21 +23,25 @@ const BITE = 500;
 
 export class Housekeeping {
   readonly #database: Database;
+  readonly #gate: RequestGate;
   readonly #sessionKeys: SessionKeys;
   readonly #random: (bytes: number) => Uint8Array;
   readonly #log: Logger;
   readonly #intervalMs: number;
+  #stopping = false;
   #timer: NodeJS.Timeout | undefined;
   #running: Promise<void> = Promise.resolve();
 
   constructor(parts: {
     database: Database;
+    gate: RequestGate;
     sessionKeys: SessionKeys;
     random: (bytes: number) => Uint8Array;
     log: Logger;
     intervalMs: number;
   }) {
     this.#database = parts.database;
+    this.#gate = parts.gate;
     this.#sessionKeys = parts.sessionKeys;
     this.#random = parts.random;
     this.#log = parts.log;
@@ -59,8 +64,9 @@ export class Housekeeping {
     this.#timer = setTimeout(round, 0);
   }
 
-  /** Ends the rounds, after the one that runs. */
+  /** Ends the rounds, after the bite that runs. */
   async stop(): Promise<void> {
+    this.#stopping = true;
     clearTimeout(this.#timer);
     this.#timer = undefined;
     await this.#running;
@@ -73,10 +79,11 @@ export class Housekeeping {
     await this.#inBites(() => this.#deletedSessions(DELETE_SPENT_SESSIONS));
     await this.#inBites(() => this.#closeExpiredChange());
     await this.#inBites(() => this.#purgeTombstones());
+    await this.#gate.forgetHealed();
   }
 
   async #inBites(clean: () => Promise<boolean>): Promise<void> {
-    while (await clean());
+    while (!this.#stopping && (await clean()));
   }
 
   async #deleted(statement: string): Promise<boolean> {

@@ -1,4 +1,6 @@
 /** PasswordService: a change of the password, from its announcement to one commit (docs/design/password_change_lifecycle.md). */
+
+import pLimit from 'p-limit';
 import type {
   AuthenticatePasswordChangePayload,
   BatchGetEntriesPayload,
@@ -51,8 +53,8 @@ import {
 import type { HandlerOf } from './pipeline.ts';
 import type { Account, RequestGate, SealedCall } from './request_gate.ts';
 import type { RevisionFeed } from './revision_feed.ts';
-import type { SessionKeys } from './session_keys.ts';
-import { type SrpPool, SrpQueueFullError } from './srp/srp_pool.ts';
+import { SESSION_KIND_PASSWORD_CHANGE, type SessionKeys, sessionRowId } from './session_keys.ts';
+import type { SrpPool } from './srp/srp_pool.ts';
 
 interface StartRow extends Row {
   readonly credential_generation: bigint;
@@ -62,6 +64,10 @@ interface StartRow extends Row {
   readonly new_eph_public_b: Buffer;
   readonly alive: boolean;
 }
+
+/** How many requests with log-in arithmetic run at once, each on a connection and under its user's lock, and how many wait for that. */
+const HANDSHAKES_AT_ONCE = 2;
+const HANDSHAKES_WAITING = 64;
 
 /** How many requests a change of n entries may take: get and update each of them twice, and some more. */
 const changeRequests = (entries: number): number => 4 * entries + 100;
@@ -74,6 +80,7 @@ export class PasswordHandler implements HandlerOf<typeof PasswordService> {
   readonly #credentials: CredentialSealer;
   readonly #srp: SrpPool;
   readonly #random: (bytes: number) => Uint8Array;
+  readonly #inTurn = pLimit(HANDSHAKES_AT_ONCE);
 
   constructor(parts: {
     gate: RequestGate;
@@ -94,7 +101,7 @@ export class PasswordHandler implements HandlerOf<typeof PasswordService> {
 
   async startPasswordChange(payload: StartPasswordChangePayload, call: SealedCall) {
     const announced: Credentials = { ...payload, kdf: payload.kdf! };
-    return this.#gate.transaction(call, async (transaction, account) => {
+    return this.#handshake(call, async (transaction, account) => {
       const current = await this.#currentCredentials(transaction, account);
       const ephemeralId = crypto.randomUUID();
       const [pair, newPair] = await Promise.all([
@@ -127,7 +134,7 @@ export class PasswordHandler implements HandlerOf<typeof PasswordService> {
 
   async authenticatePasswordChange(payload: AuthenticatePasswordChangePayload, call: SealedCall) {
     // A refusal is returned, not thrown, so that the attempt stays consumed.
-    const opened = await this.#gate.transaction(call, async (transaction, account) => {
+    const opened = await this.#handshake(call, async (transaction, account) => {
       const { rows } = await transaction.execute(CONSUME_START, [
         payload.ephemeralId,
         account.id,
@@ -166,7 +173,7 @@ export class PasswordHandler implements HandlerOf<typeof PasswordService> {
   }
 
   async commitPasswordChange(payload: CommitPasswordChangePayload, call: SealedCall) {
-    const { serverProof, ended } = await this.#gate.transaction(call, async (transaction, account) => {
+    const { serverProof, ended } = await this.#handshake(call, async (transaction, account) => {
       const { sessionId } = call.session;
       const { rows: pending } = await transaction.execute(PENDING_CREDENTIALS, [account.id]);
       const row = pending[0] as StartRow;
@@ -224,6 +231,18 @@ export class PasswordHandler implements HandlerOf<typeof PasswordService> {
     return {};
   }
 
+  /**
+   * A transaction of the gate that computes a handshake. The transaction waits for the log-in threads, so few of them may
+   * be open at once: the others wait here, where they hold neither a connection nor a lock.
+   */
+  async #handshake<T>(
+    call: SealedCall,
+    work: (transaction: Transaction, account: Account) => Promise<T>,
+  ): Promise<T> {
+    if (this.#inTurn.pendingCount >= HANDSHAKES_WAITING) throw tooManyRequests(1);
+    return this.#inTurn(() => this.#gate.transaction(call, work));
+  }
+
   /** Opens the change that was proved, and only then lists the ids: every write decides by the same locked row. */
   async #open(
     transaction: Transaction,
@@ -252,6 +271,11 @@ export class PasswordHandler implements HandlerOf<typeof PasswordService> {
     if (!proof.ok) return undefined;
 
     const changeSessionId = crypto.randomUUID();
+    const changeRow = sessionRowId({
+      sessionId: changeSessionId,
+      userId: account.id,
+      kind: SESSION_KIND_PASSWORD_CHANGE,
+    });
     const maximumRequests = changeRequests(account.entry_count);
     const sealUser = (column: string, value: Uint8Array) =>
       this.#keys.sealer.seal('users', column, account.id, value);
@@ -259,7 +283,7 @@ export class PasswordHandler implements HandlerOf<typeof PasswordService> {
     await transaction.execute(INSERT_CHANGE_SESSION, [
       changeSessionId,
       account.id,
-      this.#keys.sealer.seal('login_sessions', 'session_key', changeSessionId, proof.sessionKey),
+      this.#keys.sealer.seal('login_sessions', 'session_key', changeRow, proof.sessionKey),
       maximumRequests,
     ]);
     proof.sessionKey.fill(0);
@@ -318,11 +342,11 @@ export class PasswordHandler implements HandlerOf<typeof PasswordService> {
 
   async #publicPair(verifier: Uint8Array): Promise<{ privateB: Uint8Array; publicB: Uint8Array }> {
     const privateB = privateExponent(this.#random);
-    const { publicB } = await this.#srp.startHandshake({ verifier, privateB }).catch(refuseWhenFull);
+    const { publicB } = await this.#srp.startHandshake({ verifier, privateB });
     return { privateB, publicB };
   }
 
-  #verify(
+  async #verify(
     { srpVerifier, srpSalt }: Credentials,
     proof: {
       publicA: Uint8Array;
@@ -332,7 +356,11 @@ export class PasswordHandler implements HandlerOf<typeof PasswordService> {
       context: Uint8Array;
     },
   ) {
-    return this.#srp.verifyClientProof({ ...proof, verifier: srpVerifier, srpSalt }).catch(refuseWhenFull);
+    try {
+      return await this.#srp.verifyClientProof({ ...proof, verifier: srpVerifier, srpSalt });
+    } finally {
+      proof.privateB.fill(0);
+    }
   }
 
   #sealAttempt(column: string, ephemeralId: string, privateB: Uint8Array): Buffer {
@@ -354,9 +382,4 @@ function pendingRow(row: Row): CredentialRow {
       column.startsWith('new_') ? [[column.slice(4), value]] : [],
     ),
   ) as unknown as CredentialRow;
-}
-
-/** A full queue inside a transaction is a failure of the request like any other: the number stays spent. */
-function refuseWhenFull(error: unknown): never {
-  throw error instanceof SrpQueueFullError ? tooManyRequests(1) : error;
 }

@@ -102,8 +102,10 @@ export async function startServer(config: Config, parts: ServerParts): Promise<R
     await feed.start();
     ending.push(() => feed.stop());
     const sessionKeys = new SessionKeys(database.reads, keys.sealer);
+    const gate = new RequestGate(database);
     const housekeeping = new Housekeeping({
       database,
+      gate,
       sessionKeys,
       random,
       log,
@@ -112,7 +114,6 @@ export async function startServer(config: Config, parts: ServerParts): Promise<R
     housekeeping.start();
     ending.push(() => housekeeping.stop());
 
-    const gate = new RequestGate(database);
     const { limits, registration } = config;
     const decoys = new Decoys(keys, keys.sealer);
     const pipeline = { sessionKeys, gate, rules: new FieldRules(limits), log };

@@ -10,31 +10,30 @@ import {
   type StartSessionRequest,
 } from '../../gen/passmanager/session/v1/session_service_pb.ts';
 import { sealSync } from '../database/aead.ts';
-import type { Database, Row } from '../database/database.ts';
+import type { Database } from '../database/database.ts';
 import { UNLIMITED_REQUESTS } from '../database/gate_statements.ts';
 import type { ServerKeys } from '../database/server_keys.ts';
-import { DatabaseFault } from '../database/sqlstate.ts';
 import {
   CONSUME_LOGIN_ATTEMPT,
   DELETE_ALL_SESSIONS,
   DELETE_SESSION,
   EVICT_SESSIONS,
-  FIND_CREDENTIALS,
+  FIND_LOGIN,
   INSERT_LOGIN_ATTEMPT,
   INSERT_SESSION,
   LIST_SESSIONS,
-  LOCK_GENERATION,
+  LOCK_FOR_LOGIN,
 } from '../database/user_statements.ts';
 import { loginResultAad } from '../protocol/aad.ts';
 import { loginContext, PROTOCOL_VERSION } from '../protocol/handshake.ts';
 import { privateExponent } from '../protocol/srp.ts';
-import { type CredentialRow, CredentialSealer, type Credentials } from './credentials.ts';
+import { CredentialSealer, type LoginCredentialRow, type LoginCredentials } from './credentials.ts';
 import type { Decoys } from './decoys.ts';
 import { fieldNotFound, notDecrypted } from './errors.ts';
 import type { HandlerOf } from './pipeline.ts';
 import type { RequestGate, SealedCall } from './request_gate.ts';
 import type { RevisionFeed } from './revision_feed.ts';
-import { SESSION_KIND_LOGIN, type SessionKeys, sessionKeySet } from './session_keys.ts';
+import { SESSION_KIND_LOGIN, type SessionKeys, sessionKeySet, sessionRowId } from './session_keys.ts';
 import type { SrpPool } from './srp/srp_pool.ts';
 
 /** The limits of sessions. Undefined caps: none. */
@@ -46,7 +45,13 @@ export interface SessionLimits {
   readonly capExpirySeconds: number | undefined;
 }
 
-interface AttemptRow extends Row {
+interface LoginRow extends LoginCredentialRow {
+  /** Null where there is no such user; the rest is the decoy's then. */
+  readonly id: string | null;
+  readonly credential_generation: bigint;
+}
+
+interface AttemptRow extends LoginRow {
   readonly username_lookup: Buffer;
   readonly attempt_generation: bigint;
   readonly client_protocol: bigint;
@@ -54,8 +59,6 @@ interface AttemptRow extends Row {
   readonly eph_private_b: Buffer;
   readonly eph_public_b: Buffer;
   readonly alive: boolean;
-  readonly id: string | null;
-  readonly credential_generation: bigint;
 }
 
 export class SessionHandler implements HandlerOf<typeof SessionService> {
@@ -93,37 +96,28 @@ export class SessionHandler implements HandlerOf<typeof SessionService> {
     this.#random = parts.random;
   }
 
-  /** The same work for a known and an unknown name: both make the decoy, open one row and keep an attempt. */
+  /** The same work for a known and an unknown name: both make the decoy, fetch and open one row, and keep an attempt. */
   async startSession({ usernameHash, clientProtocol }: StartSessionRequest) {
     const lookup = this.#keys.usernameLookup(usernameHash);
-    const { rows } = await this.#database.reads.execute(FIND_CREDENTIALS, [lookup]);
-    const user = rows[0] as (CredentialRow & { id: string; credential_generation: bigint }) | undefined;
-    const decoy = this.#decoys.credentials(usernameHash);
-    const stored = user ?? this.#decoys.row;
-    const opened = this.#credentials.open('users', user?.id ?? this.#decoys.rowId, '', stored);
-    const { srpSalt, srpVerifier, masterKeySalt, kdf } = user === undefined ? decoy : opened;
+    const { rows } = await this.#database.reads.execute(FIND_LOGIN, [lookup, ...this.#decoys.columns]);
+    const user = rows[0] as LoginRow;
+    const { srpSalt, srpVerifier, masterKeySalt, kdf } = this.#genuineOrDecoy(user, usernameHash);
 
     const privateB = privateExponent(this.#random);
-    const { publicB } = await this.#srp.startHandshake({ verifier: srpVerifier, privateB });
     const ephemeralId = crypto.randomUUID();
     const sealedB = this.#keys.sealer.seal('auth_ephemerals', 'eph_private_b', ephemeralId, privateB);
-    const keep = (userId: string | null) =>
-      this.#database.reads.execute(INSERT_LOGIN_ATTEMPT, [
-        ephemeralId,
-        userId,
-        lookup,
-        user?.credential_generation ?? 0n,
-        clientProtocol,
-        PROTOCOL_VERSION,
-        sealedB,
-        publicB,
-      ]);
-    await keep(user?.id ?? null).catch((error: unknown) => {
-      // The account was deleted meanwhile: the attempt is one of an unknown name, which fails later.
-      if (error instanceof DatabaseFault && error.kind === 'foreignKey') return keep(null);
-      throw error;
-    });
-    privateB.fill(0);
+    const { publicB } = await this.#srp
+      .startHandshake({ verifier: srpVerifier, privateB })
+      .finally(() => privateB.fill(0));
+    await this.#database.reads.execute(INSERT_LOGIN_ATTEMPT, [
+      ephemeralId,
+      lookup,
+      user.credential_generation,
+      clientProtocol,
+      PROTOCOL_VERSION,
+      sealedB,
+      publicB,
+    ]);
     return {
       ephemeralId,
       ephPublicB: publicB,
@@ -137,7 +131,10 @@ export class SessionHandler implements HandlerOf<typeof SessionService> {
   /** The attempt is consumed first, right or wrong; whatever is wrong costs the same arithmetic and answers the same. */
   async authenticateSession(request: AuthenticateSessionRequest) {
     const { usernameHash, ephemeralId, ephPublicA, clientProofM1, maximumRequests, expirySeconds } = request;
-    const { rows } = await this.#database.writes.execute(CONSUME_LOGIN_ATTEMPT, [ephemeralId]);
+    const { rows } = await this.#database.writes.execute(CONSUME_LOGIN_ATTEMPT, [
+      ephemeralId,
+      ...this.#decoys.columns,
+    ]);
     const attempt = rows[0] as AttemptRow | undefined;
     const lookup = this.#keys.usernameLookup(usernameHash);
     const genuine =
@@ -145,9 +142,7 @@ export class SessionHandler implements HandlerOf<typeof SessionService> {
       attempt.id !== null &&
       attempt.username_lookup.equals(lookup) &&
       attempt.credential_generation === attempt.attempt_generation;
-    const credentials: Credentials = genuine
-      ? this.#credentials.open('users', attempt.id!, '', attempt as unknown as CredentialRow)
-      : this.#decoys.credentials(usernameHash);
+    const credentials = this.#genuineOrDecoy(genuine ? attempt : undefined, usernameHash);
     const privateB =
       attempt === undefined
         ? privateExponent(this.#random)
@@ -162,16 +157,17 @@ export class SessionHandler implements HandlerOf<typeof SessionService> {
       clientProtocol: Number(attempt?.client_protocol ?? PROTOCOL_VERSION),
       serverProtocol: attempt?.server_protocol ?? PROTOCOL_VERSION,
     });
-    const proof = await this.#srp.verifyClientProof({
-      publicA: ephPublicA,
-      verifier: credentials.srpVerifier,
-      privateB,
-      publicB: attempt?.eph_public_b ?? this.#decoys.publicB,
-      srpSalt: credentials.srpSalt,
-      context,
-      clientProof: clientProofM1,
-    });
-    privateB.fill(0);
+    const proof = await this.#srp
+      .verifyClientProof({
+        publicA: ephPublicA,
+        verifier: credentials.srpVerifier,
+        privateB,
+        publicB: attempt?.eph_public_b ?? this.#decoys.publicB,
+        srpSalt: credentials.srpSalt,
+        context,
+        clientProof: clientProofM1,
+      })
+      .finally(() => privateB.fill(0));
     if (!genuine || !proof.ok) throw notDecrypted();
 
     const sessionId = crypto.randomUUID();
@@ -181,15 +177,20 @@ export class SessionHandler implements HandlerOf<typeof SessionService> {
       this.#limits.capMaximumRequests,
     );
     const expiry = inForce(expirySeconds, this.#limits.defaultExpirySeconds, this.#limits.capExpirySeconds);
-    await this.#open(sessionId, attempt.id!, attempt.attempt_generation, proof.sessionKey, maximum, expiry);
-
     const session = { sessionId, userId: attempt.id!, kind: SESSION_KIND_LOGIN };
+    const encryptedVaultHeader = await this.#open(
+      session,
+      attempt.attempt_generation,
+      proof.sessionKey,
+      maximum,
+      expiry,
+    );
     const { serverToClient } = sessionKeySet(session, proof.sessionKey);
     proof.sessionKey.fill(0);
     const result = create(AuthenticateSessionResultSchema, {
       maximumRequests: maximum,
       expirySeconds: expiry,
-      encryptedVaultHeader: credentials.encryptedVaultHeader,
+      encryptedVaultHeader,
     });
     const plaintext = toBinary(AuthenticateSessionResultSchema, result);
     return {
@@ -240,18 +241,34 @@ export class SessionHandler implements HandlerOf<typeof SessionService> {
     return {};
   }
 
-  /** Inserts the session unless the credentials changed since the attempt began; decided under the account's lock. */
+  /** The user's credentials, or the name's decoy where there is no user; both are made whichever is wanted. */
+  #genuineOrDecoy(user: LoginRow | undefined, usernameHash: Uint8Array): LoginCredentials {
+    const decoy = this.#decoys.credentials(usernameHash);
+    const id = user?.id ?? null;
+    const opened = this.#credentials.openLogin(
+      'users',
+      id ?? this.#decoys.rowId,
+      '',
+      id === null ? this.#decoys.row : user!,
+    );
+    return id === null ? decoy : opened;
+  }
+
+  /**
+   * Inserts the session unless the credentials changed since the attempt began; decided under the account's lock. The
+   * encrypted vault header.
+   */
   async #open(
-    sessionId: string,
-    userId: string,
+    session: { sessionId: string; userId: string; kind: number },
     generation: bigint,
     sessionKey: Uint8Array,
     maximumRequests: bigint,
     expirySeconds: bigint,
-  ): Promise<void> {
-    const sealed = this.#keys.sealer.seal('login_sessions', 'session_key', sessionId, sessionKey);
-    const evicted = await this.#database.transaction(async (transaction) => {
-      const { rows } = await transaction.execute(LOCK_GENERATION, [userId]);
+  ): Promise<Uint8Array> {
+    const { sessionId, userId } = session;
+    const sealed = this.#keys.sealer.seal('login_sessions', 'session_key', sessionRowId(session), sessionKey);
+    const { evicted, header } = await this.#database.transaction(async (transaction) => {
+      const { rows } = await transaction.execute(LOCK_FOR_LOGIN, [userId]);
       if (rows[0]?.credential_generation !== generation) throw notDecrypted();
       const evictions = await transaction.execute(EVICT_SESSIONS, [
         userId,
@@ -264,10 +281,11 @@ export class SessionHandler implements HandlerOf<typeof SessionService> {
         maximumRequests === -1n ? null : maximumRequests,
         expirySeconds === -1n ? null : Number(expirySeconds),
       ]);
-      return evictions.rows;
+      return { evicted: evictions.rows, header: rows[0]!.encrypted_vault_header as Buffer };
     });
     for (const row of evicted) this.#sessionKeys.forget(row.id as string);
     if (evicted.length > 0) this.#feed.touch(userId);
+    return this.#credentials.openHeader('users', userId, '', header);
   }
 }
 

@@ -20,6 +20,15 @@ export interface SessionKeySet {
   readonly serverToClient: KeyObject;
 }
 
+/** Names a session's row for its seal: what is moved to another user or kind does not open. */
+export function sessionRowId({
+  sessionId,
+  userId,
+  kind,
+}: Pick<SessionKeySet, 'sessionId' | 'userId' | 'kind'>): string {
+  return `${sessionId} ${userId} ${kind}`;
+}
+
 /** Derives a session's key set from K (32 bytes). */
 export function sessionKeySet(
   session: { sessionId: string; userId: string; kind: number },
@@ -58,8 +67,14 @@ export class SessionKeys {
     const { rows } = await this.#database.execute(SESSION_KEY, [sessionId]);
     const row = rows[0] as { user_id: string; kind: number; session_key: Buffer } | undefined;
     if (row === undefined) return undefined;
-    const sessionKey = this.#sealer.open('login_sessions', 'session_key', sessionId, row.session_key);
-    const keySet = sessionKeySet({ sessionId, userId: row.user_id, kind: row.kind }, sessionKey);
+    const session = { sessionId, userId: row.user_id, kind: row.kind };
+    const sessionKey = this.#sealer.open(
+      'login_sessions',
+      'session_key',
+      sessionRowId(session),
+      row.session_key,
+    );
+    const keySet = sessionKeySet(session, sessionKey);
     sessionKey.fill(0);
     this.#cache.set(sessionId, keySet);
     if (this.#cache.size > this.#capacity) {

@@ -85,7 +85,9 @@ describe('the statements of the gate', () => {
       expect((await world.run(ACCOUNT_REVISION.unspentText, [], 7n))[0]!.gate_kind).to.equal(1);
     }
     const { rows } = await world.database.reads.execute(gate.SESSION_WINDOW, [world.sessionId, world.userId]);
-    expect(rows[0]).to.deep.include({ highest_request_number: -1n, request_window: 0n, request_count: 0n });
+    expect(rows[0]).to.deep.equal({ highest_request_number: -1n, request_window: 0n });
+    const sessions = await world.database.reads.execute(gate.SESSIONS_HIGHEST, [[world.sessionId, newId()]]);
+    expect(sessions.rows).to.deep.equal([{ id: world.sessionId, highest_request_number: -1n }]);
   });
 
   it('lock the account, spend in a transaction, and renew a change up to its hour', async () => {

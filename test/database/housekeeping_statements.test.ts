@@ -25,7 +25,7 @@ describe('the statements of the clean-up', () => {
     (await database.writes.execute(text, [limit])).rows.map(({ id }) => id);
 
   it('drop attempts that have expired and no others, a bite at a time', async () => {
-    const [old, older, fresh] = [sampleAttempt(null), sampleAttempt(null), sampleAttempt(null)];
+    const [old, older, fresh] = [sampleAttempt(), sampleAttempt(), sampleAttempt()];
     await insertRow(test, 'auth_ephemerals', { ...old, expires_at: days(1) });
     await insertRow(test, 'auth_ephemerals', { ...older, expires_at: days(2) });
     await insertRow(test, 'auth_ephemerals', { ...fresh, expires_at: days(-1) });
@@ -57,7 +57,7 @@ describe('the statements of the clean-up', () => {
   });
 
   it('leave rows to another replica that is at them', async () => {
-    await insertRow(test, 'auth_ephemerals', { ...sampleAttempt(null), expires_at: days(1) });
+    await insertRow(test, 'auth_ephemerals', { ...sampleAttempt(), expires_at: days(1) });
     await database.transaction(async (transaction) => {
       const { rows } = await transaction.execute(statements.DELETE_EXPIRED_ATTEMPTS, [10]);
       expect(rows).to.have.length(1);

@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import * as statements from '../../src/database/user_statements.ts';
-import { insertRow, sampleAttempt, sampleUser } from '../support/sample_rows.ts';
+import { insertRow, sampleAttempt, sampleStart, sampleUser } from '../support/sample_rows.ts';
 import { blob, newId, StatementWorld } from '../support/statement_world.ts';
 
 const ago = (seconds: number) => new Date(Date.now() - 1_000 * seconds);
@@ -13,28 +13,22 @@ describe('the statements of accounts and sessions', () => {
   after(() => world.close());
   beforeEach(() => world.newUser());
 
+  const decoyColumns = [blob(64), blob(544), blob(64), 1, 65_536, 3, 1];
   const execute = async (text: string, parameters: unknown[]) =>
     (await world.database.writes.execute(text, parameters)).rows;
 
   it('keep an attempt for 180 seconds and consume it once, with the credentials that it is about', async () => {
     const id = newId();
-    await execute(statements.INSERT_LOGIN_ATTEMPT, [
-      id,
-      world.userId,
-      blob(32),
-      0n,
-      1,
-      1,
-      blob(72),
-      blob(512),
-    ]);
+    const [user] = await world.test.query('select username_lookup from users where id = $1', [world.userId]);
+    const lookup = user!.username_lookup;
+    await execute(statements.INSERT_LOGIN_ATTEMPT, [id, lookup, 0n, 1, 1, blob(72), blob(512)]);
     const [kept] = await world.test.query(
       'select extract(epoch from expires_at - clock_timestamp())::int as s from auth_ephemerals where id = $1',
       [id],
     );
     expect(kept!.s).to.be.within(175, 180);
     const all = await Promise.all(
-      Array.from({ length: 8 }, () => execute(statements.CONSUME_LOGIN_ATTEMPT, [id])),
+      Array.from({ length: 8 }, () => execute(statements.CONSUME_LOGIN_ATTEMPT, [id, ...decoyColumns])),
     );
     const consumed = all.flat();
     expect(consumed).to.have.length(1);
@@ -47,11 +41,22 @@ describe('the statements of accounts and sessions', () => {
   });
 
   it('consume a decoy’s attempt without credentials, and never a start of a password change', async () => {
-    const [decoy, start] = [sampleAttempt(null), newId()];
+    const [decoy, start] = [sampleAttempt(), newId()];
     await insertRow(world.test, 'auth_ephemerals', { ...decoy, expires_at: ago(1) });
-    const [row] = await execute(statements.CONSUME_LOGIN_ATTEMPT, [decoy.id]);
+    const [row] = await execute(statements.CONSUME_LOGIN_ATTEMPT, [decoy.id, ...decoyColumns]);
     expect(row).to.deep.include({ id: null, alive: false });
-    expect(await execute(statements.CONSUME_LOGIN_ATTEMPT, [start])).to.deep.equal([]);
+    expect(await execute(statements.CONSUME_LOGIN_ATTEMPT, [start, ...decoyColumns])).to.deep.equal([]);
+  });
+
+  it('find a log-in’s credentials by name, and the decoy’s in the same shape where there is none', async () => {
+    const user = sampleUser();
+    await insertRow(world.test, 'users', user);
+    const [known] = await execute(statements.FIND_LOGIN, [user.username_lookup, ...decoyColumns]);
+    const [unknown] = await execute(statements.FIND_LOGIN, [blob(32), ...decoyColumns]);
+    const { srp_salt, srp_verifier, master_key_salt } = user;
+    expect(known).to.deep.include({ id: user.id, srp_salt, srp_verifier, master_key_salt });
+    expect(Object.keys(unknown!)).to.deep.equal(Object.keys(known!));
+    expect(Object.values(unknown!)).to.deep.equal([null, 0n, ...decoyColumns]);
   });
 
   it('find credentials by name and lock the generation', async () => {
@@ -59,18 +64,17 @@ describe('the statements of accounts and sessions', () => {
     await insertRow(world.test, 'users', user);
     expect((await execute(statements.FIND_CREDENTIALS, [user.username_lookup]))[0]!.id).to.equal(user.id);
     expect(await execute(statements.FIND_CREDENTIALS, [blob(32)])).to.deep.equal([]);
-    expect(await execute(statements.LOCK_GENERATION, [user.id])).to.deep.equal([
-      { credential_generation: 0n },
+    expect(await execute(statements.LOCK_FOR_LOGIN, [user.id])).to.deep.equal([
+      { credential_generation: 0n, encrypted_vault_header: user.encrypted_vault_header },
     ]);
   });
 
   it('rename by raising the generation, and end what is under way', async () => {
-    await insertRow(world.test, 'auth_ephemerals', sampleAttempt(world.userId));
+    await insertRow(world.test, 'auth_ephemerals', sampleStart(world.userId));
     await execute(statements.CHANGE_USERNAME, [world.userId, blob(32)]);
     await execute(statements.DELETE_ATTEMPTS, [world.userId]);
-    expect(await execute(statements.LOCK_GENERATION, [world.userId])).to.deep.equal([
-      { credential_generation: 1n },
-    ]);
+    const [account] = await execute(statements.LOCK_FOR_LOGIN, [world.userId]);
+    expect(account!.credential_generation).to.equal(1n);
     expect(
       await world.test.query('select id from auth_ephemerals where user_id = $1', [world.userId]),
     ).to.deep.equal([]);
@@ -119,9 +123,15 @@ describe('the statements of accounts and sessions', () => {
 
   it('end one live session of the user, or all', async () => {
     const [mine, dead] = [await world.newSession(), await world.newSession({ expires_at: ago(1) })];
-    expect(await execute(statements.DELETE_SESSION, [newId(), mine])).to.deep.equal([]);
-    expect(await execute(statements.DELETE_SESSION, [world.userId, dead])).to.deep.equal([]);
-    expect(await execute(statements.DELETE_SESSION, [world.userId, mine])).to.deep.equal([{ id: mine }]);
+    expect(await execute(statements.DELETE_SESSION, [newId(), mine, newId()])).to.deep.equal([]);
+    expect(await execute(statements.DELETE_SESSION, [world.userId, dead, newId()])).to.deep.equal([]);
+    expect(await execute(statements.DELETE_SESSION, [world.userId, mine, newId()])).to.deep.equal([
+      { id: mine },
+    ]);
+    const last = await world.newSession({ maximum_requests: 1, request_count: 1 });
+    expect(await execute(statements.DELETE_SESSION, [world.userId, last, last])).to.deep.equal([
+      { id: last },
+    ]);
     expect(await execute(statements.DELETE_ALL_SESSIONS, [world.userId])).to.have.length(2);
   });
 });

@@ -43,8 +43,10 @@ describe('decoys', () => {
   });
 
   it('bring a sealed row of nobody that opens, and a B for attempts that are unknown', () => {
-    const opened = new CredentialSealer(sealer).open('users', decoys.rowId, '', decoys.row);
+    const opened = new CredentialSealer(sealer).openLogin('users', decoys.rowId, '', decoys.row);
     expect(opened.srpVerifier).to.have.length(512);
     expect(isAcceptableB(decoys.publicB)).to.equal(true);
+    const { srp_salt, srp_verifier, master_key_salt } = decoys.row;
+    expect(decoys.columns).to.deep.equal([srp_salt, srp_verifier, master_key_salt, 1, 65_536, 3, 1]);
   });
 });

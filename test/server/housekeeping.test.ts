@@ -5,9 +5,11 @@ import * as data from '../../gen/passmanager/data/v1/data_service_pb.ts';
 import { openDatabase } from '../../src/database/database.ts';
 import { Housekeeping } from '../../src/server/housekeeping.ts';
 import { createLogger } from '../../src/server/log.ts';
+import { RequestGate } from '../../src/server/request_gate.ts';
 import type { SessionKeys } from '../../src/server/session_keys.ts';
 import { beginChange, createEntries, renewed, updateMany } from '../support/password_change.ts';
 import { logIn, makeAccount, type RawSession, register, startLogin } from '../support/raw_client.ts';
+import { insertRow, sampleAttempt } from '../support/sample_rows.ts';
 import { startTestServer, type TestServer } from '../support/test_server.ts';
 
 describe('housekeeping', () => {
@@ -26,6 +28,7 @@ describe('housekeeping', () => {
       await work(
         new Housekeeping({
           database,
+          gate: new RequestGate(database),
           sessionKeys: { forget: (id: string) => void forgotten.push(id) } as unknown as SessionKeys,
           random: (bytes) => new Uint8Array(randomBytes(bytes)),
           log: createLogger('silent'),
@@ -105,6 +108,20 @@ describe('housekeeping', () => {
     expect(after.deletedEntryIds).to.deep.equal([]);
     expect(hex(after.historyId)).not.to.equal(hex(before.historyId));
     expect(after.nextRevision).to.equal(before.nextRevision);
+  });
+
+  it('stops between two bites, and leaves the rest to the next start', async () => {
+    const attempts = Array.from({ length: 1200 }, () => sampleAttempt());
+    for (const attempt of attempts) await insertRow(server.database, 'auth_ephemerals', attempt);
+    await open(async (housekeeping) => {
+      housekeeping.start();
+      await new Promise((resolve) => setTimeout(resolve, 1));
+      await housekeeping.stop();
+      const [row] = await server.database.query('select count(*)::int as left from auth_ephemerals');
+      expect(row!.left).to.equal(700);
+    });
+    await open((housekeeping) => housekeeping.run());
+    expect(await server.database.query('select id from auth_ephemerals')).to.deep.equal([]);
   });
 
   it('goes round at its interval until it is stopped, whatever a round meets', async () => {

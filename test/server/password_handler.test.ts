@@ -113,6 +113,29 @@ describe('PasswordService', () => {
     });
   });
 
+  it('waits for the log-in threads without holding up others: too many at once are RQS03, and writes go on', async () => {
+    const stranger = makeAccount();
+    await register(transport, stranger);
+    const writer = await logIn(transport, stranger);
+    const sessions = [opened, await logIn(transport, account)];
+    const announced = announce(account, 'new');
+    let pending = 100;
+    const flood = Promise.allSettled(
+      Array.from({ length: pending }, (_, index) =>
+        startChange(sessions[index % 2]!, announced).finally(() => {
+          pending -= 1;
+        }),
+      ),
+    );
+    await createEntries(writer, 1);
+    expect(pending).to.be.above(0);
+    const refused = (await flood).flatMap((result) => (result.status === 'rejected' ? [result.reason] : []));
+    expect(refused.length).to.be.within(1, 34);
+    const refusal = await refusalOf(Promise.reject(refused[0]));
+    expect(reasons(refusal)).to.deep.equal([[13, 'request']]);
+    expect(refusal.sealed).to.equal(false);
+  });
+
   describe('AuthenticatePasswordChange', () => {
     it('names every invalid field and consumes nothing', async () => {
       const started = await startChange(opened, announce(account, 'new'));

@@ -8,6 +8,8 @@ import pg from 'pg';
 import { Access } from '../../gen/passmanager/common/v1/access_pb.ts';
 import * as data from '../../gen/passmanager/data/v1/data_service_pb.ts';
 import * as session from '../../gen/passmanager/session/v1/session_service_pb.ts';
+import type { Database } from '../../src/database/database.ts';
+import { ACCOUNT_REVISION } from '../../src/database/entry_statements.ts';
 import { DatabaseFault } from '../../src/database/sqlstate.ts';
 import { fieldNotFound, type RpcFailure } from '../../src/server/errors.ts';
 import { acceptNumber, isReplay, type ReplayWindow } from '../../src/server/replay_window.ts';
@@ -237,6 +239,54 @@ describe('the request gate', () => {
       expect(call.spent).to.equal(false);
       expect(await gate.transaction(sealed(), async () => 1)).to.equal(1);
     });
+  });
+
+  it('keeps windows in memory while the database cannot write, and drops those that nobody needs any more', async () => {
+    const world = await StatementWorld.open();
+    await world.newUser();
+    const { rows } = await world.database.reads.execute(ACCOUNT_REVISION.unspentText, [
+      world.sessionId,
+      world.userId,
+      0n,
+    ]);
+    // A database whose updates fail as on a full disk.
+    let full = true;
+    const execute = async (text: string, parameters: readonly unknown[]) => {
+      if (full && text === ACCOUNT_REVISION.text) throw new DatabaseFault('full');
+      return world.database.reads.execute(text, parameters);
+    };
+    const gate = new RequestGate({ reads: { execute } } as unknown as Database);
+    const read = (requestNumber: bigint) => {
+      const key = createSecretKey(bytes(32));
+      return gate.read(
+        new SealedCall({
+          session: { ...world, kind: 1, clientToServer: key, serverToClient: key },
+          requestNumber,
+          access: Access.LOGIN_SESSION,
+          path: '/x',
+          context: { requestId: 'x', peerAddress: '127.0.0.1', signal: new AbortController().signal },
+        }),
+        ACCOUNT_REVISION,
+        [],
+      );
+    };
+    const refused = async (requestNumber: bigint) =>
+      ((await rejection(read(requestNumber))) as RpcFailure).errors[0]!.code === 11;
+    try {
+      expect(await read(3n)).to.deep.equal(rows);
+      await gate.forgetHealed();
+      expect(await refused(3n)).to.equal(true);
+      full = false;
+      await gate.forgetHealed();
+      expect(await refused(3n)).to.equal(true);
+      // The stored window has moved past all that the one in memory has seen.
+      await read(67n);
+      await gate.forgetHealed();
+      expect(await refused(3n)).to.equal(true);
+      expect(await read(4n)).to.have.length(1);
+    } finally {
+      await world.close();
+    }
   });
 
   describe('when the database', () => {

@@ -340,6 +340,11 @@ describe('SessionService', () => {
       await remove(opened, opened.sessionId);
       await expectNotDecrypted(list(opened));
     });
+
+    it('ends its own with the last request that it may take', async () => {
+      const opened = await logIn(transport, account, { maximumRequests: 1n });
+      expect((await remove(opened, opened.sessionId)).sessionId).to.equal(opened.sessionId);
+    });
   });
 
   it('DeleteAllSessions ends all, its own too', async () => {

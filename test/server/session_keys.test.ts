@@ -1,10 +1,11 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { expect } from 'chai';
-import { openSync, sealSync } from '../../src/database/aead.ts';
+import { openSync, SealBrokenError, sealSync } from '../../src/database/aead.ts';
 import { ColumnSealer } from '../../src/database/column_sealer.ts';
 import type { Executor } from '../../src/database/database.ts';
 import { deriveSessionKeys } from '../../src/protocol/keys.ts';
-import { SessionKeys, sessionKeySet } from '../../src/server/session_keys.ts';
+import { SessionKeys, sessionKeySet, sessionRowId } from '../../src/server/session_keys.ts';
+import { rejection } from '../support/rejection.ts';
 
 const sealer = new ColumnSealer(new Map([[1, new Uint8Array(randomBytes(32))]]), 1);
 
@@ -21,8 +22,10 @@ describe('the keys of sessions', () => {
 
   const store = (key: Uint8Array) => {
     const sessionId = randomUUID();
-    const session_key = sealer.seal('login_sessions', 'session_key', sessionId, key);
-    stored.set(sessionId, { user_id: randomUUID(), kind: 1, session_key });
+    const userId = randomUUID();
+    const row = sessionRowId({ sessionId, userId, kind: 1 });
+    const session_key = sealer.seal('login_sessions', 'session_key', row, key);
+    stored.set(sessionId, { user_id: userId, kind: 1, session_key });
     return sessionId;
   };
 
@@ -54,6 +57,15 @@ describe('the keys of sessions', () => {
     );
     expect(lookups).to.equal(2);
     expect(await keys.find(randomUUID())).to.equal(undefined);
+  });
+
+  it('do not open for another user or another kind, were the row written so', async () => {
+    const keys = new SessionKeys(database, sealer);
+    for (const change of [{ user_id: randomUUID() }, { kind: 2 }]) {
+      const sessionId = store(new Uint8Array(randomBytes(32)));
+      stored.set(sessionId, { ...stored.get(sessionId)!, ...change });
+      expect(await rejection(keys.find(sessionId))).to.be.instanceOf(SealBrokenError);
+    }
   });
 
   it('go out of the cache when they were used longest ago', async () => {

@@ -21,9 +21,8 @@ export const sampleUser = (): Values => ({
   history_id: randomBytes(16),
 });
 
-export const sampleAttempt = (userId: unknown): Values => ({
+export const sampleAttempt = (): Values => ({
   id: randomUUID(),
-  user_id: userId,
   username_lookup: randomBytes(32),
   credential_generation: 0,
   client_protocol: 1,
@@ -32,6 +31,26 @@ export const sampleAttempt = (userId: unknown): Values => ({
   eph_private_b: randomBytes(72),
   eph_public_b: randomBytes(512),
   expires_at: new Date(),
+});
+
+/** The start of a password change. */
+export const sampleStart = (userId: unknown): Values => ({
+  ...sampleAttempt(),
+  user_id: userId,
+  client_protocol: 0,
+  server_protocol: 0,
+  kind: 2,
+  begun_by_session: randomUUID(),
+  new_srp_salt: randomBytes(64),
+  new_srp_verifier: randomBytes(544),
+  new_master_key_salt: randomBytes(64),
+  new_encrypted_vault_header: randomBytes(125),
+  new_kdf_algorithm: 1,
+  new_kdf_memory_kib: 65_536,
+  new_kdf_iterations: 3,
+  new_kdf_parallelism: 1,
+  new_eph_private_b: randomBytes(72),
+  new_eph_public_b: randomBytes(512),
 });
 
 export const sampleSession = (userId: unknown): Values => ({

@@ -11,7 +11,7 @@ const AuthEphemeralSchema = defineEntity({
   properties: {
     /** The ephemeral_id of the contract. */
     id: p.uuid().primary(),
-    /** None for a decoy. */
+    /** Of a password change. A log-in is found by its name, so that a known one costs no more than another. */
     user: () => p.manyToOne(User).nullable().deleteRule('cascade').updateRule('no action').index(),
     /** The name that was asked for, 32 bytes. */
     usernameLookup: p.blob(),

@@ -3,7 +3,13 @@ import { expect } from 'chai';
 import { type Database, openDatabase } from '../../../src/database/database.ts';
 import { ATTEMPT_LOGIN, AuthEphemeral } from '../../../src/database/entities/auth_ephemeral.ts';
 import { User } from '../../../src/database/entities/user.ts';
-import { insertRow, refusedState, sampleAttempt, sampleUser } from '../../support/sample_rows.ts';
+import {
+  insertRow,
+  refusedState,
+  sampleAttempt,
+  sampleStart,
+  sampleUser,
+} from '../../support/sample_rows.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/test_database.ts';
 
 describe('the AuthEphemeral entity', () => {
@@ -30,19 +36,19 @@ describe('the AuthEphemeral entity', () => {
     ['client_protocol', -1],
   ] as const) {
     it(`is refused with ${column} that cannot be (${typeof value})`, async () => {
-      expect(
-        await refusedState(test, 'auth_ephemerals', { ...sampleAttempt(null), [column]: value }),
-      ).to.equal('23514');
+      expect(await refusedState(test, 'auth_ephemerals', { ...sampleAttempt(), [column]: value })).to.equal(
+        '23514',
+      );
     });
   }
 
-  it('may be of nobody, and goes with its user', async () => {
+  it('is of nobody with a log-in, and goes with its user with a password change', async () => {
     const user = sampleUser();
     await insertRow(test, 'users', user);
-    const [decoy, real] = [sampleAttempt(null), sampleAttempt(user.id)];
+    const [decoy, real] = [sampleAttempt(), sampleStart(user.id)];
     await insertRow(test, 'auth_ephemerals', decoy);
     await insertRow(test, 'auth_ephemerals', real);
-    expect(await refusedState(test, 'auth_ephemerals', sampleAttempt(randomUUID()))).to.equal('23503');
+    expect(await refusedState(test, 'auth_ephemerals', sampleStart(randomUUID()))).to.equal('23503');
     await database.em().nativeDelete(User, { id: user.id as string });
     expect(await database.em().findOne(AuthEphemeral, { id: real.id as string })).to.equal(null);
     const kept = await database.em().findOneOrFail(AuthEphemeral, { id: decoy.id as string });
