@@ -35,6 +35,15 @@ export async function readKeyFile(path: string): Promise<Uint8Array | undefined>
 
 /** Writes a new key file whole or not at all, on disk before it returns. Throws KeyFileError where one exists. */
 export async function writeKeyFile(path: string, key: Uint8Array): Promise<void> {
+  const publish = await stageKeyFile(path, key);
+  await publish();
+}
+
+/**
+ * Puts a new key file on disk beside its place, under `<path>.new`. Returns what moves it there. Throws KeyFileError where
+ * one exists.
+ */
+export async function stageKeyFile(path: string, key: Uint8Array): Promise<() => Promise<void>> {
   if ((await stat(path).catch(() => undefined)) !== undefined) {
     throw new KeyFileError(`the key file ${path} exists and is never overwritten: move it away first`);
   }
@@ -47,8 +56,10 @@ export async function writeKeyFile(path: string, key: Uint8Array): Promise<void>
   } finally {
     await file.close();
   }
-  await rename(temporary, path);
-  const directory = await open(dirname(path), constants.O_RDONLY);
-  await directory.sync().catch(() => {});
-  await directory.close();
+  return async () => {
+    await rename(temporary, path);
+    const directory = await open(dirname(path), constants.O_RDONLY);
+    await directory.sync().catch(() => {});
+    await directory.close();
+  };
 }

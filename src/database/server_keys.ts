@@ -8,7 +8,7 @@ import { frame, hkdf } from '../protocol/bytes.ts';
 import { openSync, sealSync } from './aead.ts';
 import { ColumnSealer } from './column_sealer.ts';
 import type { Database, Row, Transaction } from './database.ts';
-import { KeyFileError, readKeyFile, writeKeyFile } from './key_file.ts';
+import { KeyFileError, readKeyFile, stageKeyFile, writeKeyFile } from './key_file.ts';
 import { formatRecoveryCode, parseRecoveryCode, RecoveryCodeError, recoveryKey } from './recovery_code.ts';
 
 const PURPOSE_SEALING = 1;
@@ -144,8 +144,11 @@ export async function recoverKeyFile(options: {
 }): Promise<void> {
   const { database, keyFile, random } = options;
   const wrap = createSecretKey(recoveryKey(parseRecoveryCode(options.code)));
-  await database.transaction(async (transaction) => {
+  // In its place once the slots that it opens are committed: a recovery that failed can be done again.
+  const publish = await database.transaction(async (transaction) => {
     const rows = await lockedKeyRows(transaction);
+    if (rows.length === 0)
+      throw new RecoveryCodeError('this database has no server keys yet: start the server once');
     const serverKeys = rows.map((row) => {
       if (row.recovery_slot === null)
         throw new RecoveryCodeError('no recovery code was ever made for this database');
@@ -155,12 +158,16 @@ export async function recoverKeyFile(options: {
         throw new RecoveryCodeError('this is not the recovery code of this database');
       }
     });
-    const key = createSecretKey(await newKeyFile(keyFile, random));
+    const fileKey = random(KEY_BYTES);
+    const staged = await stageKeyFile(keyFile, fileKey);
+    const key = createSecretKey(fileKey);
     for (const [index, row] of rows.entries()) {
       const slot = sealSync(key, serverKeys[index]!, slotAad(row.id, row.purpose, 'key_file_slot'));
       await transaction.execute('update server_keys set key_file_slot = $2 where id = $1', [row.id, slot]);
     }
+    return staged;
   });
+  await publish();
 }
 
 async function lockedKeyRows(transaction: Transaction): Promise<KeyRow[]> {

@@ -123,9 +123,10 @@ export class RequestGate {
     this.#database = database;
   }
 
-  /** Spends the number of a request whose payload is refused. */
+  /** Spends the number of a request whose payload is refused. In a change session it renews the change like any other. */
   async spend(call: SealedCall): Promise<void> {
-    await this.read(call, ACCOUNT_REVISION, []);
+    if (call.session.kind === SESSION_KIND_PASSWORD_CHANGE) await this.transaction(call, async () => {});
+    else await this.read(call, ACCOUNT_REVISION, []);
   }
 
   /**

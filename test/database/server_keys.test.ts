@@ -6,7 +6,7 @@ import { expect } from 'chai';
 import { sealSync } from '../../src/database/aead.ts';
 import { type Database, openDatabase } from '../../src/database/database.ts';
 import { KeyFileError } from '../../src/database/key_file.ts';
-import { RecoveryCodeError } from '../../src/database/recovery_code.ts';
+import { formatRecoveryCode, RecoveryCodeError } from '../../src/database/recovery_code.ts';
 import {
   MissingKeyFileError,
   makeRecoveryCode,
@@ -216,6 +216,28 @@ describe('the server’s keys', () => {
     await rename(keyFile, `${keyFile}.lost`);
     await recoverKeyFile({ database, keyFile, code, random });
     expectSame(first, await start());
+  });
+
+  it('come back by the code after a recovery that failed half-way: the key file appears once its slots are committed', async () => {
+    const first = await start();
+    const code = await makeRecoveryCode({ database, keyFile, random });
+    await rm(keyFile);
+    const before = await rows();
+    await own.query('alter table server_keys add constraint broken check (id > 100) not valid');
+    await rejection(recoverKeyFile({ database, keyFile, code, random }));
+    expect(await readFile(keyFile).catch(({ code }) => code)).to.equal('ENOENT');
+    expect(await rows()).to.deep.equal(before);
+    await own.query('alter table server_keys drop constraint broken');
+    await recoverKeyFile({ database, keyFile, code, random });
+    expectSame(first, await start());
+  });
+
+  it('are not recovered where there are none, and no key file is made', async () => {
+    const code = formatRecoveryCode(random(20));
+    expect(await rejection(recoverKeyFile({ database, keyFile, code, random }))).to.be.instanceOf(
+      RecoveryCodeError,
+    );
+    expect(await readFile(keyFile).catch(({ code }) => code)).to.equal('ENOENT');
   });
 
   it('leave nothing in the database that a key or a code could be read from', async () => {

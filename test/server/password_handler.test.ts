@@ -376,6 +376,15 @@ describe('PasswordService', () => {
       await list(opened);
     });
 
+    it('ends with its last request when that one’s payload is refused, too', async () => {
+      const { change } = await beginChange(opened, account);
+      await server.database.query('update login_sessions set request_count = 99 where id = $1', [
+        change.sessionId,
+      ]);
+      expect(reasons(await refusalOf(getOld(change, 'x')))).to.deep.equal([[30, 'entry_id']]);
+      await list(opened);
+    });
+
     it('is committed by its last request like by any other', async () => {
       const { change, started } = await beginChange(opened, account);
       await server.database.query('update login_sessions set request_count = 99 where id = $1', [
