@@ -1,4 +1,5 @@
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { copyFile, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -6,6 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { expect } from 'chai';
 import { build } from 'esbuild';
+import { eventually } from './support/eventually.ts';
 
 const run = promisify(execFile);
 const ROOT = fileURLToPath(new URL('../', import.meta.url));
@@ -99,6 +101,42 @@ describe('the built package', function () {
     expect(inputs.some((path) => path.endsWith('dist/src/client/browser.js'))).to.equal(true);
     expect(inputs.filter((path) => /grpc-js|connect-node|\/argon2\//.test(path))).to.deep.equal([]);
     expect(outputFiles[0]!.text).to.include('logIn');
+  });
+
+  it('serves as npm start runs it: without type stripping, log-in threads included', async () => {
+    const { scripts } = JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8'));
+    const [, flags, main] = /^exec node (.*) (\S+)$/.exec(scripts.start)!;
+    const server = spawn(
+      process.execPath,
+      ['--no-strip-types', ...flags!.split(' '), join(directory, 'node_modules/passmanager', main!)],
+      {
+        env: {
+          PASSMANAGER_DATA_DIR: join(directory, 'data'),
+          PASSMANAGER_GRPC_PORT: '0',
+          PASSMANAGER_HTTP_PORT: '0',
+        },
+        stdio: ['ignore', 'pipe', 'pipe'],
+      },
+    );
+    try {
+      let output = '';
+      for (const stream of [server.stdout, server.stderr])
+        stream.on('data', (chunk: Buffer) => {
+          output += chunk;
+        });
+      const url = () => /gRPC-Web +(http:\S+)/.exec(output)?.[1];
+      await eventually(() => url() !== undefined || server.exitCode !== null, 20_000);
+      const answer = await fetch(`${url()}/passmanager.session.v1.SessionService/StartSession`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify({ usernameHash: Buffer.alloc(32).toString('base64'), clientProtocol: 1 }),
+      });
+      expect(Buffer.from((await answer.json()).ephPublicB, 'base64')).to.have.length(512);
+    } finally {
+      server.kill('SIGTERM');
+      await once(server, 'exit');
+    }
+    expect(server.exitCode).to.equal(0);
   });
 
   for (const moduleResolution of ['nodenext', 'bundler']) {

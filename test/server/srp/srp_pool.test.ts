@@ -86,6 +86,21 @@ describe('the pool of log-in threads', () => {
     });
   }
 
+  it('begins with one thread, and starts others when jobs wait, up to its number', async () => {
+    let made = 0;
+    const createWorker = () => {
+      made += 1;
+      return createSrpWorker();
+    };
+    pool = new SrpPool({ workers: 3, queueLimit: 100, log, createWorker });
+    for (let round = 0; round < 3; round += 1) await pool.startHandshake(start());
+    expect(made).to.equal(1);
+    for (let round = 0; round < 3; round += 1) {
+      await Promise.all(Array.from({ length: 100 }, () => pool.startHandshake(start())));
+    }
+    expect(made).to.equal(3);
+  });
+
   it('tries again when a thread cannot be started', async () => {
     let tries = 0;
     const createWorker = () => {
