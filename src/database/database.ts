@@ -66,7 +66,7 @@ async function run(
 }
 
 /** Runs `attempt` again, from the start, when it met a conflict or a connection whose statements no longer fit. */
-async function untilSettled<T>(poolSize: number, attempt: () => Promise<T>): Promise<T> {
+async function untilSettled<T>(poolSize: number, onFull: () => void, attempt: () => Promise<T>): Promise<T> {
   let conflicts = 0;
   let stale = 0;
   for (;;) {
@@ -74,6 +74,7 @@ async function untilSettled<T>(poolSize: number, attempt: () => Promise<T>): Pro
       return await attempt();
     } catch (error) {
       if (!(error instanceof DatabaseFault)) throw error;
+      if (error.kind === 'full') onFull();
       if (error.kind === 'conflict') conflicts += 1;
       // After a migration every connection may hold the old statement; each one that fails with it is ended.
       else if (error.kind === 'staleStatement') stale += 1;
@@ -87,14 +88,16 @@ async function untilSettled<T>(poolSize: number, attempt: () => Promise<T>): Pro
 class PoolExecutor implements Executor {
   readonly #kysely: Kysely<unknown>;
   readonly #poolSize: number;
+  readonly #onFull: () => void;
 
-  constructor(kysely: Kysely<unknown>, poolSize: number) {
+  constructor(kysely: Kysely<unknown>, poolSize: number, onFull: () => void) {
     this.#kysely = kysely;
     this.#poolSize = poolSize;
+    this.#onFull = onFull;
   }
 
   execute(text: string, parameters: readonly unknown[]): Promise<{ rows: Row[] }> {
-    return untilSettled(this.#poolSize, () => run(this.#kysely, text, parameters));
+    return untilSettled(this.#poolSize, this.#onFull, () => run(this.#kysely, text, parameters));
   }
 }
 
@@ -107,15 +110,23 @@ export class Database {
   readonly #readPool: Kysely<unknown>;
   readonly #options: DatabaseOptions;
   readonly #poolSize: number;
+  #onFull: () => void = () => {};
   readonly #listeners = new Set<NotificationListener>();
 
   constructor(orm: MikroORM, readPool: Kysely<unknown>, options: DatabaseOptions) {
     this.orm = orm;
     this.#poolSize = poolSizes(options).writes;
-    this.writes = new PoolExecutor(orm.em.getKysely() as unknown as Kysely<unknown>, this.#poolSize);
-    this.reads = new PoolExecutor(readPool, poolSizes(options).reads);
+    const onFull = () => this.#onFull();
+    const writePool = orm.em.getKysely() as unknown as Kysely<unknown>;
+    this.writes = new PoolExecutor(writePool, this.#poolSize, onFull);
+    this.reads = new PoolExecutor(readPool, poolSizes(options).reads, onFull);
     this.#readPool = readPool;
     this.#options = options;
+  }
+
+  /** Has `listener` told whenever something is not written because the disk is full or the database read-only. */
+  whenFull(listener: () => void): void {
+    this.#onFull = listener;
   }
 
   /** A fresh entity manager, for one call. */
@@ -125,7 +136,7 @@ export class Database {
 
   /** Runs `work` in a durable transaction, again from the start when it met a conflict. Throws what `work` threw, or DatabaseFault. */
   transaction<T>(work: (transaction: Transaction) => Promise<T>): Promise<T> {
-    return untilSettled(this.#poolSize, () => this.#transaction(work));
+    return untilSettled(this.#poolSize, this.#onFull, () => this.#transaction(work));
   }
 
   async #transaction<T>(work: (transaction: Transaction) => Promise<T>): Promise<T> {

@@ -206,7 +206,11 @@ function probeAnswers(
       '/readyz',
       (response, headOnly) => {
         const ready = readiness.isServing();
-        answer(response, headOnly, ready ? 200 : 503, { status: ready ? 'ready' : 'not ready' });
+        const warning = readiness.warning();
+        answer(response, headOnly, ready ? 200 : 503, {
+          status: ready ? 'ready' : 'not ready',
+          ...(warning === undefined ? {} : { warning }),
+        });
       },
     ],
   ]);

@@ -1,19 +1,42 @@
-/** Whether the database answers, asked at an interval, for health and readiness. */
+/** Whether the database answers, asked at an interval, and whether it takes writes, for health and readiness. */
 import type { Executor } from '../database/database.ts';
+import type { Logger } from './log.ts';
 import type { Readiness } from './rpc.ts';
+
+/** For how long a refused write is worth a warning, in milliseconds: on a full disk some writes still find room. */
+const WARNING_MS = 60_000;
+
+const WRITES_REFUSED =
+  'writes fail: the disk of the database is full, or the database is read-only. Reading goes on';
 
 export class DatabaseReadiness implements Readiness {
   readonly #database: Executor;
   readonly #intervalMs: number;
+  readonly #warningMs: number;
+  readonly #log: Logger;
   readonly #listeners = new Set<(serving: boolean) => void>();
   #serving = false;
+  /** When a write was last refused, in the milliseconds of performance.now(). */
+  #refusedAt: number | undefined;
   #timer: NodeJS.Timeout | undefined;
   #stopped = true;
 
-  /** `intervalMs`: how often the database is asked. */
-  constructor(database: Executor, intervalMs: number) {
+  /** `intervalMs`: how often the database is asked; `warningMs`: how long a warning stays. */
+  constructor(database: Executor, intervalMs: number, log: Logger, warningMs = WARNING_MS) {
     this.#database = database;
+    this.#warningMs = warningMs;
     this.#intervalMs = intervalMs;
+    this.#log = log;
+  }
+
+  /** Says that a write was refused because the disk is full or the database read-only. */
+  refusedWrite(): void {
+    if (this.#refusedAt === undefined) this.#log.error(WRITES_REFUSED);
+    this.#refusedAt = performance.now();
+  }
+
+  warning(): string | undefined {
+    return this.#refusedAt === undefined ? undefined : WRITES_REFUSED;
   }
 
   /** Asks the database now and then at every interval. */
@@ -44,6 +67,10 @@ export class DatabaseReadiness implements Readiness {
       () => false,
     );
     if (this.#stopped) return;
+    if (this.#refusedAt !== undefined && performance.now() - this.#refusedAt > this.#warningMs) {
+      this.#refusedAt = undefined;
+      this.#log.info('no write was refused any more');
+    }
     this.#set(answered);
     this.#timer = setTimeout(() => void this.#ask(), this.#intervalMs);
     this.#timer.unref();

@@ -47,6 +47,8 @@ export type Rpc = UnaryRpc | StreamingRpc;
 export interface Readiness {
   /** True while both doors and the database serve. */
   isServing(): boolean;
+  /** What an operator must look after though it serves: a sentence, or undefined. */
+  warning(): string | undefined;
   /** Calls `listener` at every change of isServing(); returns what ends that. */
   onChange(listener: (serving: boolean) => void): () => void;
 }

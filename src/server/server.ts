@@ -125,7 +125,8 @@ export async function startServer(config: Config, parts: ServerParts): Promise<R
       ...serviceRpcs(PasswordService, new PasswordHandler(shared), pipeline),
     ];
 
-    const readiness = new DatabaseReadiness(database.reads, parts.readinessMs ?? 2_000);
+    const readiness = new DatabaseReadiness(database.reads, parts.readinessMs ?? 2_000, log);
+    database.whenFull(() => readiness.refusedWrite());
     const doorLimits = {
       ...DEFAULT_DOOR_LIMITS,
       maxMessageBytes: limits.maxMessageBytes,

@@ -1,6 +1,7 @@
 import { expect } from 'chai';
 import type { Executor } from '../../src/database/database.ts';
 import { DatabaseReadiness } from '../../src/server/readiness.ts';
+import { collectingLog } from '../support/collecting_log.ts';
 
 describe('readiness', () => {
   let answers: boolean;
@@ -13,7 +14,10 @@ describe('readiness', () => {
     },
   };
 
+  const { log, lines } = collectingLog();
+
   beforeEach(() => {
+    lines.length = 0;
     answers = true;
     asked = 0;
   });
@@ -25,7 +29,7 @@ describe('readiness', () => {
   };
 
   it('is false before it was asked, and what the database says once it was', async () => {
-    const readiness = new DatabaseReadiness(database, 1_000);
+    const readiness = new DatabaseReadiness(database, 1_000, log);
     expect(readiness.isServing()).to.equal(false);
     await readiness.start();
     expect(readiness.isServing()).to.equal(true);
@@ -33,7 +37,7 @@ describe('readiness', () => {
   });
 
   it('tells each change once, goes on asking, and tells nobody who asked not to be told', async () => {
-    const readiness = new DatabaseReadiness(database, 5);
+    const readiness = new DatabaseReadiness(database, 5, log);
     const told: boolean[] = [];
     const untold: boolean[] = [];
     readiness.onChange((serving) => told.push(serving));
@@ -51,12 +55,26 @@ describe('readiness', () => {
   });
 
   it('asks no more once it is stopped, whatever comes late', async () => {
-    const readiness = new DatabaseReadiness(database, 1);
+    const readiness = new DatabaseReadiness(database, 1, log);
     await readiness.start();
     readiness.stop();
     const before = asked;
     await new Promise((resolve) => setTimeout(resolve, 30));
     expect(asked).to.equal(before);
     expect(readiness.isServing()).to.equal(false);
+  });
+
+  it('warns while writes are refused and some time after, says so once, and serves', async () => {
+    const readiness = new DatabaseReadiness(database, 5, log, 50);
+    await readiness.start();
+    expect(readiness.warning()).to.equal(undefined);
+    readiness.refusedWrite();
+    readiness.refusedWrite();
+    expect(readiness.warning()).to.include('full');
+    expect(readiness.isServing()).to.equal(true);
+    expect(lines).to.have.length(1);
+    await until(() => readiness.warning() === undefined);
+    expect(lines).to.have.length(2);
+    readiness.stop();
   });
 });

@@ -384,6 +384,9 @@ describe('the request gate', () => {
         await expectClear(get(5n));
         for (const attempt of [() => create(newEntry(), 6n), () => batch(7n)])
           await expectOutage(attempt(), Code.Unavailable, 21);
+        const ready = await fetch(`${server.httpUrl}/readyz`);
+        expect(ready.status).to.equal(200);
+        expect((await ready.json()).warning).to.include('read-only');
         await readOnly(false);
         await expectClear(get(5n));
         await expectClear(create(newEntry(), 1n));

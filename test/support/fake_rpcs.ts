@@ -160,6 +160,10 @@ export class FakeReadiness implements Readiness {
     return this.#serving;
   }
 
+  warning(): string | undefined {
+    return undefined;
+  }
+
   onChange(listener: (serving: boolean) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
