@@ -112,6 +112,7 @@ server.register(
   identity,
   'unary',
 );
+process.on('SIGTERM', () => process.exit());
 const grpcPort = await new Promise<number>((resolve, reject) => {
   server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, port) =>
     error === null ? resolve(port) : reject(error),

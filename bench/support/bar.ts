@@ -37,7 +37,8 @@ export interface Report {
 export interface Benchmark {
   /** The bars that it measures. */
   readonly names: readonly string[];
-  run(report: Report): Promise<void>;
+  /** Measures those that are `wanted`, or some more where that is no more work. */
+  run(report: Report, wanted: (name: string) => boolean): Promise<void>;
 }
 
 /** How often A and B take turns. */

@@ -16,10 +16,12 @@ export class BareProcess {
   readonly entryIds: string[];
   readonly grpcPort: number;
   readonly httpPort: number;
+  readonly pid: number;
   readonly #child: ChildProcess;
 
   private constructor(child: ChildProcess, ports: number[], sessions: SealedSession[], entryIds: string[]) {
     this.#child = child;
+    this.pid = child.pid!;
     [this.grpcPort, this.httpPort] = ports as [number, number];
     this.sessions = sessions;
     this.entryIds = entryIds;
@@ -67,7 +69,7 @@ export class BareProcess {
 
   /** Processor time, in milliseconds. */
   cpuMs(): number {
-    return cpuMs(this.#child.pid!);
+    return cpuMs(this.pid);
   }
 
   async stop(): Promise<void> {
