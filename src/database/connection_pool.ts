@@ -65,8 +65,14 @@ export function clientConfig(connection: ConnectionOptions, options?: string): p
   return { connectionString: url.href, ...(options !== undefined && { options: all }) };
 }
 
+/** A pool for the query builder that also runs single statements by itself: the way of every hot call. */
+export interface StatementPool extends PostgresPool {
+  /** Runs one statement in its own transaction. Throws DatabaseFault. */
+  execute(text: string, parameters: readonly unknown[]): Promise<{ rows: Record<string, unknown>[] }>;
+}
+
 /** Opens nothing yet. Getting a connection fails with an outage; what fails on it later was sent. */
-export function openPool(poolOptions: PoolOptions): PostgresPool {
+export function openPool(poolOptions: PoolOptions): StatementPool {
   const { connection, size, pgbouncer, connectTimeoutMs, onError } = poolOptions;
   // Its connections are shared out anew for every transaction, whoever asks: what one pool turned off, a writer would meet.
   const wanted = settings(pgbouncer ? 'on' : poolOptions.synchronousCommit);
@@ -85,7 +91,7 @@ export function openPool(poolOptions: PoolOptions): PostgresPool {
   pool.on('connect', (client) => client.on('error', onError));
   const prepared = new WeakSet<pg.PoolClient>();
 
-  async function connect(): Promise<PostgresPoolClient> {
+  async function checkOut(): Promise<pg.PoolClient> {
     const client = await pool.connect().catch((error: unknown) => {
       throw toFault(error, false);
     });
@@ -98,6 +104,22 @@ export function openPool(poolOptions: PoolOptions): PostgresPool {
       }
       prepared.add(client);
     }
+    return client;
+  }
+
+  async function execute(text: string, parameters: readonly unknown[]) {
+    const client = await checkOut();
+    try {
+      return await client.query(text, parameters as unknown[]);
+    } catch (error) {
+      throw toFault(error, true);
+    } finally {
+      client.release(!isReusable(client));
+    }
+  }
+
+  async function connect(): Promise<PostgresPoolClient> {
+    const client = await checkOut();
     const release = client.release.bind(client);
     let released = false;
     const giveBack = (): void => {
@@ -112,7 +134,7 @@ export function openPool(poolOptions: PoolOptions): PostgresPool {
     return client as unknown as PostgresPoolClient;
   }
 
-  return { options: pool.options, connect, end: () => pool.end() } as PostgresPool;
+  return { options: pool.options, connect, execute, end: () => pool.end() } as StatementPool;
 }
 
 /** A client in an open or broken transaction, or one that is to end, must not reach the next caller. */

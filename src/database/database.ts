@@ -8,9 +8,9 @@ import { DriverException } from '@mikro-orm/core';
 import { Migrator } from '@mikro-orm/migrations';
 import type { EntityManager } from '@mikro-orm/postgresql';
 import { MikroORM } from '@mikro-orm/postgresql';
-import { CompiledQuery, Kysely, PostgresDialect } from 'kysely';
+import { CompiledQuery, type Kysely, PostgresDialect } from 'kysely';
 import pg from 'pg';
-import { type ConnectionOptions, openPool } from './connection_pool.ts';
+import { type ConnectionOptions, openPool, type StatementPool } from './connection_pool.ts';
 import { entities } from './entities/index.ts';
 import { MIGRATION_OPTIONS } from './migrations/options.ts';
 import { NotificationListener } from './notification_listener.ts';
@@ -52,7 +52,7 @@ const CONNECT_TIMEOUT_MS = 5_000;
 /** How often a statement or transaction that met a conflict runs, in all. */
 const CONFLICT_ATTEMPTS = 5;
 
-/** One statement on a connection or transaction of the query builder, errors as faults. */
+/** One statement of a transaction of the query builder, errors as faults. */
 async function run(
   target: { executeQuery(query: CompiledQuery): Promise<{ rows: unknown[] }> },
   text: string,
@@ -86,18 +86,18 @@ async function untilSettled<T>(poolSize: number, onFull: () => void, attempt: ()
 
 /** Runs single statements, each in its own transaction, again when it met a conflict. */
 class PoolExecutor implements Executor {
-  readonly #kysely: Kysely<unknown>;
+  readonly #pool: StatementPool;
   readonly #poolSize: number;
   readonly #onFull: () => void;
 
-  constructor(kysely: Kysely<unknown>, poolSize: number, onFull: () => void) {
-    this.#kysely = kysely;
+  constructor(pool: StatementPool, poolSize: number, onFull: () => void) {
+    this.#pool = pool;
     this.#poolSize = poolSize;
     this.#onFull = onFull;
   }
 
   execute(text: string, parameters: readonly unknown[]): Promise<{ rows: Row[] }> {
-    return untilSettled(this.#poolSize, this.#onFull, () => run(this.#kysely, text, parameters));
+    return untilSettled(this.#poolSize, this.#onFull, () => this.#pool.execute(text, parameters));
   }
 }
 
@@ -107,20 +107,23 @@ export class Database {
   readonly writes: Executor;
   /** Statements that a crash of the machine may forget: reads, and request numbers that they spend. */
   readonly reads: Executor;
-  readonly #readPool: Kysely<unknown>;
+  readonly #readPool: StatementPool;
   readonly #options: DatabaseOptions;
   readonly #poolSize: number;
   #onFull: () => void = () => {};
   readonly #listeners = new Set<NotificationListener>();
 
-  constructor(orm: MikroORM, readPool: Kysely<unknown>, options: DatabaseOptions) {
+  constructor(
+    orm: MikroORM,
+    pools: { writes: StatementPool; reads: StatementPool },
+    options: DatabaseOptions,
+  ) {
     this.orm = orm;
     this.#poolSize = poolSizes(options).writes;
     const onFull = () => this.#onFull();
-    const writePool = orm.em.getKysely() as unknown as Kysely<unknown>;
-    this.writes = new PoolExecutor(writePool, this.#poolSize, onFull);
-    this.reads = new PoolExecutor(readPool, poolSizes(options).reads, onFull);
-    this.#readPool = readPool;
+    this.writes = new PoolExecutor(pools.writes, this.#poolSize, onFull);
+    this.reads = new PoolExecutor(pools.reads, poolSizes(options).reads, onFull);
+    this.#readPool = pools.reads;
     this.#options = options;
   }
 
@@ -200,7 +203,7 @@ export class Database {
   /** Ends every connection. Statements that run are waited for. */
   async close(): Promise<void> {
     await Promise.all([...this.#listeners].map((listener) => listener.stop()));
-    await Promise.all([this.orm.close(true), this.#readPool.destroy()]);
+    await Promise.all([this.orm.close(true), this.#readPool.end()]);
   }
 }
 
@@ -237,9 +240,5 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
     debug: false,
     logger: () => {},
   });
-  return new Database(
-    orm as unknown as MikroORM,
-    new Kysely<unknown>({ dialect: new PostgresDialect({ pool: readPool }) }),
-    options,
-  );
+  return new Database(orm as unknown as MikroORM, { writes: writePool, reads: readPool }, options);
 }

@@ -2,7 +2,7 @@
  * The work of DataService as SQL, one statement a call. Every statement names the user, so another user's entry is out
  * of reach by construction. A tombstone is a row whose name and data are null.
  */
-import { gatedRead, gatedWrite } from './gate_statements.ts';
+import { gatedRead, gatedRowRead, gatedWrite } from './gate_statements.ts';
 
 /** What fits into the entries of one answer, in bytes: pages end early where they would grow beyond it. */
 export const PAGE_BYTES = 3 * 1024 * 1024;
@@ -54,10 +54,10 @@ export const DELETE_ENTRY = gatedWrite(`deleted as (
 export const ENTRY_ROW = `select entry_name, entry_data, revision from secure_data where user_id = $1 and entry_id = $2`;
 
 /** One live entry. $4 entry id. */
-export const GET_ENTRY = gatedRead(`result as (
-  select ${ENTRY} from secure_data e, gate
-  where gate.admitted and e.user_id = $2 and e.entry_id = $4::uuid and e.entry_name is not null
-)`);
+export const GET_ENTRY = gatedRowRead(
+  ENTRY,
+  'left join secure_data e on e.user_id = u.id and e.entry_id = $4::uuid and e.entry_name is not null',
+);
 
 /** A page of names in ascending order of id, one more than asked for. $4 the last id of the page before or null, $5 size. */
 export const LIST_ENTRIES = gatedRead(`result as (

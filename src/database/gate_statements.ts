@@ -26,10 +26,11 @@ export const unexpired = (
     and ${alias}.last_used_at < ${LATEST_SEEN}
     and ${alias}.request_count < coalesce(${alias}.maximum_requests, ${UNLIMITED_REQUESTS})`;
 
-const CHANGE_OPEN = `change_session_id is not null and change_expires_at > clock_timestamp()
-    and change_opened_at < ${LATEST_SEEN} as change_open`;
+/** Whether a password change is open on a row of users `alias`. */
+const changeOpen = (alias: string): string => `(${alias}.change_session_id is not null
+    and ${alias}.change_expires_at > clock_timestamp() and ${alias}.change_opened_at < ${LATEST_SEEN})`;
 
-const ACCOUNT_COLUMNS = `id, revision, history_id, entry_count, change_session_id, ${CHANGE_OPEN}`;
+const ACCOUNT_COLUMNS = `id, revision, history_id, entry_count, change_session_id, ${changeOpen('users')} as change_open`;
 
 /** The account row of a read: not locked. */
 const READ_ACCOUNT = `account as materialized (
@@ -41,10 +42,15 @@ const WRITE_ACCOUNT = `account as materialized (
   select ${ACCOUNT_COLUMNS} from users where id = $2 for no key update
 )`;
 
-/** A session that lives: not expired, not spent; one of a password change only while that change is open. */
-const SESSION_LIVES = `s.id = $1 and s.user_id = account.id
+/**
+ * A session that lives: not expired, not spent; one of a password change only while that change is open. `account` is the
+ * user's row, `open` whether its change is.
+ */
+const sessionLives = (account: string, open: string): string => `s.id = $1 and s.user_id = ${account}.id
     and ${unexpired('s')}
-    and (s.kind = 1 or (account.change_open and account.change_session_id = s.id))`;
+    and (s.kind = 1 or (${open} and ${account}.change_session_id = s.id))`;
+
+const SESSION_LIVES = sessionLives('account', 'account.change_open');
 
 /** RFC 4303 §3.4.3 with a window of 64. CASE, because PostgreSQL may evaluate AND in any order. */
 const NUMBER_IS_NEW = `case
@@ -53,8 +59,7 @@ const NUMBER_IS_NEW = `case
       else (s.request_window >> (s.highest_request_number - $3)::int) & 1 = 0
     end`;
 
-const SPENT = `spent as (
-  update login_sessions as s set
+const SPEND = `update login_sessions as s set
     highest_request_number = greatest(s.highest_request_number, $3::bigint),
     request_window = case
       when $3 <= s.highest_request_number
@@ -63,7 +68,10 @@ const SPENT = `spent as (
       else (s.request_window << ($3 - s.highest_request_number)::int) | 1
     end,
     request_count = s.request_count + 1,
-    last_used_at = clock_timestamp()
+    last_used_at = clock_timestamp()`;
+
+const SPENT = `spent as (
+  ${SPEND}
   from account
   where ${SESSION_LIVES}
     and ${NUMBER_IS_NEW}
@@ -105,6 +113,25 @@ export function gatedRead(work: string): GatedRead {
   };
 }
 
+/**
+ * Composes a sealed read of at most one row: `columns` of what is left-joined by `join` to the user's row `u`. One update
+ * that joins costs PostgreSQL a fifth less than the same as common table expressions. While a password change is open the
+ * row comes along and the gate throws it away.
+ */
+export function gatedRowRead(columns: string, join: string): GatedRead {
+  const open = changeOpen('u');
+  const lives = `u.id = $2 and ${sessionLives('u', open)}`;
+  const answer = `s.kind as gate_kind, s.request_count as gate_request_count, ${open} as gate_change_open, ${columns}`;
+  return {
+    text: `${SPEND}
+  from users u ${join}
+  where ${lives}
+    and ${NUMBER_IS_NEW}
+  returning ${answer}`,
+    unspentText: `select ${answer} from login_sessions s, users u ${join} where ${lives} and $3::bigint is not null`,
+  };
+}
+
 /** Composes a sealed write from the CTEs of its work. */
 export function gatedWrite(work: string): GatedWrite {
   return {
@@ -117,7 +144,8 @@ export function gatedWrite(work: string): GatedWrite {
 
 /** Locks the user's row and tells what a transaction decides by. $1 user id. */
 export const LOCK_ACCOUNT = `select id, revision, history_id, entry_count, credential_generation, change_session_id,
-  change_begun_by, change_opened_at, change_expires_at, change_remaining_entries, ${CHANGE_OPEN}
+  change_begun_by, change_opened_at, change_expires_at, change_remaining_entries,
+  ${changeOpen('users')} as change_open
 from users where id = $1 for no key update`;
 
 /** Spends a number inside a transaction that holds the account's lock. */

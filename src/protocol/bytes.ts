@@ -27,8 +27,10 @@ export function concatBytes(...parts: readonly Uint8Array[]): Uint8Array<ArrayBu
 /** The UTF-8 of a text. A lone surrogate has none: throws 'not Unicode' where TextEncoder would put U+FFFD in silently. */
 export function utf8(text: string): Uint8Array<ArrayBuffer> {
   if (!text.isWellFormed()) throw new ProtocolError('not Unicode', 'the text holds a lone surrogate');
-  return new TextEncoder().encode(text);
+  return encoder.encode(text);
 }
+
+const encoder = new TextEncoder();
 
 /** 4 bytes, big-endian. Throws 'out of range' unless 0 ≤ n < 2^32 and n is whole. */
 export function u32(n: number): Uint8Array<ArrayBuffer> {
@@ -59,13 +61,22 @@ export function i64(n: bigint): Uint8Array<ArrayBuffer> {
  * 'not Unicode' for a text with a lone surrogate.
  */
 export function frame(...parts: readonly (Uint8Array | string)[]): Uint8Array<ArrayBuffer> {
-  return concatBytes(
-    ...parts.flatMap((part) => {
-      const bytes = typeof part === 'string' ? utf8(part) : part;
-      return [u32(bytes.length), bytes];
-    }),
-  );
+  const pieces = parts.map((part) => (typeof part === 'string' ? utf8(part) : part));
+  let length = 0;
+  for (const piece of pieces) length += FRAME_LENGTH_BYTES + piece.length;
+  const whole = new Uint8Array(length);
+  const view = new DataView(whole.buffer);
+  let offset = 0;
+  for (const piece of pieces) {
+    view.setUint32(offset, piece.length);
+    whole.set(piece, offset + FRAME_LENGTH_BYTES);
+    offset += FRAME_LENGTH_BYTES + piece.length;
+  }
+  return whole;
 }
+
+/** The length before each part of a frame. */
+const FRAME_LENGTH_BYTES = 4;
 
 /**
  * Whether two byte strings are the same, in a time that depends on their lengths only. (As far as a just-in-time

@@ -2,8 +2,7 @@
  * What a field may hold, one rule a name: a field name means the same in every message of the contract. A message with
  * a field that has no rule is refused when the server starts.
  */
-import type { DescField, DescMessage, Message } from '@bufbuild/protobuf';
-import { reflect } from '@bufbuild/protobuf/reflect';
+import { type DescField, type DescMessage, isFieldSet, type Message } from '@bufbuild/protobuf';
 import { refusedKdfFields } from '../protocol/kdf.ts';
 import {
   GROUP_ELEMENT_BYTES,
@@ -90,13 +89,12 @@ export class FieldRules {
 
   /** The paths of all refused fields in payload order, as the .proto spells them; empty when the message is good. */
   refusedFields(schema: DescMessage, message: Message, prefix = ''): string[] {
-    const value = reflect(schema, message);
     return schema.fields.flatMap((field) => {
       const path = prefix + field.name;
       if (field.fieldKind === 'list') return this.#refusedInList(field, message, path);
       if (field.fieldKind === 'message') return this.#refusedKdf(field, message, path);
       // A field without a value of its own has nothing to refuse; one that must be there has an implicit default.
-      if (field.fieldKind === 'scalar' && field.presence === EXPLICIT_PRESENCE && !value.isSet(field))
+      if (field.fieldKind === 'scalar' && field.presence === EXPLICIT_PRESENCE && !isFieldSet(message, field))
         return [];
       return this.#isRefused(field, (message as unknown as Record<string, unknown>)[field.localName])
         ? [path]

@@ -118,9 +118,9 @@ export async function createGrpcDoor(options: GrpcDoorOptions): Promise<Door> {
   };
 }
 
-/** A call as the pipeline sees it. Built for every call, so the signal, which few need, is made when asked for. */
+/** A call as the pipeline sees it. Built for every call, so id and signal, which few need, are made when asked for. */
 class GrpcCallContext implements CallContext {
-  readonly requestId = randomUUID();
+  #requestId: string | undefined;
   /** Read at once: a stream that is closed has forgotten its peer. */
   readonly peerAddress: string;
   readonly #call: ServerUnaryCall<Buffer, Message>;
@@ -129,6 +129,11 @@ class GrpcCallContext implements CallContext {
   constructor(call: ServerUnaryCall<Buffer, Message>) {
     this.#call = call;
     this.peerAddress = addressOf(call.getPeer());
+  }
+
+  get requestId(): string {
+    this.#requestId ??= randomUUID();
+    return this.#requestId;
   }
 
   get signal(): AbortSignal {

@@ -50,12 +50,13 @@ export function guardStreams(server: Http2Server | Http2SecureServer, rules: Str
     const connection = stream.session === undefined ? undefined : connections.get(stream.session);
     const arrived = connection === undefined ? undefined : guard.begin(connection);
     const free = bodies.watch(stream, () => stream.close(constants.NGHTTP2_ENHANCE_YOUR_CALM));
-    stream.once('end', () => arrived?.());
+    // Each comes once; `once` would wrap every listener.
+    if (arrived !== undefined) stream.on('end', arrived);
     arriving.add(stream);
-    stream.once('finish', () => {
+    stream.on('finish', () => {
       if (!stream.readableEnded) answered.add(stream);
     });
-    stream.once('close', () => {
+    stream.on('close', () => {
       arriving.delete(stream);
       answered.delete(stream);
       free();
