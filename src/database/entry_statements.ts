@@ -23,8 +23,8 @@ const bumped = (cte: string, delta: string): string => `bumped as (
 /** Creates an entry. $4 entry id, $5 name, $6 data, $7 maximum of entries. Row: revision, or null where nothing was written. */
 export const CREATE_ENTRY = gatedWrite(`created as (
   insert into secure_data (user_id, entry_id, entry_name, entry_data, revision, created_at, updated_at)
-  select account.id, $4::uuid, $5::bytea, $6::bytea, account.revision + 1, clock_timestamp(), clock_timestamp()
-  from account, gate where gate.admitted and account.entry_count < $7::int
+  select gate.id, $4::uuid, $5::bytea, $6::bytea, gate.revision + 1, clock_timestamp(), clock_timestamp()
+  from gate where gate.admitted and gate.entry_count < $7::int
   on conflict (user_id, entry_id) do nothing
   returning revision
 ), ${bumped('created', '+ 1')}, result as (select revision from created)`);
@@ -32,9 +32,9 @@ export const CREATE_ENTRY = gatedWrite(`created as (
 /** Updates an entry. $4 entry id, $5 name, $6 data, $7 expected revision or null. Row: revision, or null. */
 export const UPDATE_ENTRY = gatedWrite(`updated as (
   update secure_data as e
-  set entry_name = $5::bytea, entry_data = $6::bytea, revision = account.revision + 1, updated_at = clock_timestamp()
-  from account, gate
-  where gate.admitted and e.user_id = account.id and e.entry_id = $4::uuid and e.entry_name is not null
+  set entry_name = $5::bytea, entry_data = $6::bytea, revision = gate.revision + 1, updated_at = clock_timestamp()
+  from gate
+  where gate.admitted and e.user_id = gate.id and e.entry_id = $4::uuid and e.entry_name is not null
     and ($7::bigint is null or e.revision = $7) and (e.entry_name <> $5 or e.entry_data <> $6)
   returning e.revision
 ), ${bumped('updated', '')}, result as (select revision from updated)`);
@@ -43,9 +43,9 @@ export const UPDATE_ENTRY = gatedWrite(`updated as (
 export const DELETE_ENTRY = gatedWrite(`deleted as (
   update secure_data as e
   set entry_name = null, entry_data = null, new_entry_name = null, new_entry_data = null, new_change_session_id = null,
-    revision = account.revision + 1, updated_at = clock_timestamp()
-  from account, gate
-  where gate.admitted and e.user_id = account.id and e.entry_id = $4::uuid and e.entry_name is not null
+    revision = gate.revision + 1, updated_at = clock_timestamp()
+  from gate
+  where gate.admitted and e.user_id = gate.id and e.entry_id = $4::uuid and e.entry_name is not null
     and ($5::bigint is null or e.revision = $5)
   returning e.revision
 ), ${bumped('deleted', '- 1')}, result as (select revision from deleted)`);
@@ -95,9 +95,9 @@ export const BATCH_GET_ENTRIES = gatedRead(`wanted as (
  * account's revision, history id, reset and has_more; entry_id is null when nothing changed.
  */
 export const SYNC_ENTRIES = gatedRead(`start as (
-  select account.revision as current_revision, account.history_id, r.reset, case when r.reset then 0 else $4::bigint end as since
-  from account, gate, lateral (select $4::bigint > account.revision
-    or ($6::bytea <> account.history_id and not ($4 = 0 and octet_length($6) = 0)) as reset) r
+  select gate.revision as current_revision, gate.history_id, r.reset, case when r.reset then 0 else $4::bigint end as since
+  from gate, lateral (select $4::bigint > gate.revision
+    or ($6::bytea <> gate.history_id and not ($4 = 0 and octet_length($6) = 0)) as reset) r
   where gate.admitted
 ), wanted as (
   select ${ENTRY} from start, lateral (
@@ -113,9 +113,7 @@ export const SYNC_ENTRIES = gatedRead(`start as (
 )`);
 
 /** Nothing but the account's revision: for requests whose work is done elsewhere. */
-export const ACCOUNT_REVISION = gatedRead(
-  `result as (select account.revision from account, gate where gate.admitted)`,
-);
+export const ACCOUNT_REVISION = gatedRead(`result as (select gate.revision from gate where gate.admitted)`);
 
 /**
  * How the entries of a batch stand, in request order, inside a transaction that holds the account's lock. $1 user id,

@@ -3,8 +3,8 @@
  * number and does its work in one round trip and one transaction; none of the three happens without the others.
  *
  * Parameters of every statement: $1 session id, $2 user id, $3 request number; those of the work follow from $4.
- * The work sees `account` (the user's row) and `gate` (one row when the number was accepted; `gate.admitted` is false
- * while a password change is open) and defines a CTE named `result`.
+ * The work sees `gate`: one row when the number was accepted, with the user's id, revision, history_id and entry_count;
+ * `gate.admitted` is false while a password change is open. It defines a CTE named `result`.
  *
  * Lock order everywhere: the user's row, then the session's, then entries.
  */
@@ -30,27 +30,10 @@ export const unexpired = (
 const changeOpen = (alias: string): string => `(${alias}.change_session_id is not null
     and ${alias}.change_expires_at > clock_timestamp() and ${alias}.change_opened_at < ${LATEST_SEEN})`;
 
-const ACCOUNT_COLUMNS = `id, revision, history_id, entry_count, change_session_id, ${changeOpen('users')} as change_open`;
-
-/** The account row of a read: not locked. */
-const READ_ACCOUNT = `account as materialized (
-  select ${ACCOUNT_COLUMNS} from users where id = $2
-)`;
-
-/** The account row of a write: locked first, so that writes of one user stand in line and see each other's revision. */
-const WRITE_ACCOUNT = `account as materialized (
-  select ${ACCOUNT_COLUMNS} from users where id = $2 for no key update
-)`;
-
-/**
- * A session that lives: not expired, not spent; one of a password change only while that change is open. `account` is the
- * user's row, `open` whether its change is.
- */
-const sessionLives = (account: string, open: string): string => `s.id = $1 and s.user_id = ${account}.id
+/** A session of user `u` that lives: not expired, not spent; one of a password change only while that change is open. */
+const sessionLives = (open: string): string => `u.id = $2 and s.id = $1 and s.user_id = u.id
     and ${unexpired('s')}
-    and (s.kind = 1 or (${open} and ${account}.change_session_id = s.id))`;
-
-const SESSION_LIVES = sessionLives('account', 'account.change_open');
+    and (s.kind = 1 or (${open} and u.change_session_id = s.id))`;
 
 /** RFC 4303 §3.4.3 with a window of 64. CASE, because PostgreSQL may evaluate AND in any order. */
 const NUMBER_IS_NEW = `case
@@ -70,22 +53,30 @@ const SPEND = `update login_sessions as s set
     request_count = s.request_count + 1,
     last_used_at = clock_timestamp()`;
 
-const SPENT = `spent as (
+/** What the work of a statement sees of the user and of what the session may do. */
+const gateColumns = (open: string): string =>
+  `${open} as change_open, not ${open} as admitted, u.id, u.revision, u.history_id, u.entry_count`;
+
+/** Spends the number; `users` is the table, or its locked row as a subquery. */
+const spendingGate = (users: string, open: string): string => `gate as (
   ${SPEND}
-  from account
-  where ${SESSION_LIVES}
+  from ${users} u
+  where ${sessionLives(open)}
     and ${NUMBER_IS_NEW}
-  returning s.kind, s.request_count
+  returning s.kind, s.request_count, ${gateColumns(open)}
 )`;
 
-const GATE = `gate as materialized (
-  select spent.kind, spent.request_count, account.change_open, not account.change_open as admitted
-  from spent, account
-)`;
+const READ_OPEN = changeOpen('u');
+
+/** Locked before the session is written, so that writes of one user stand in line and see each other's revision. */
+const LOCKED_USER = `(
+    select id, revision, history_id, entry_count, change_session_id, ${changeOpen('users')} as change_open
+    from users where id = $2 for no key update
+  )`;
 
 const SELECT_RESULT = `select gate.kind as gate_kind, gate.request_count as gate_request_count,
   gate.change_open as gate_change_open, result.*
-from (select) as always left join gate on true left join result on true`;
+from gate left join result on true`;
 
 /** A sealed read in its two forms. */
 export interface GatedRead {
@@ -103,13 +94,14 @@ export interface GatedWrite {
   readonly workText: string;
 }
 
-/** Composes a sealed read from the CTEs of its work. */
+/** Composes a sealed read from the CTEs of its work. No row: the number was not accepted. */
 export function gatedRead(work: string): GatedRead {
   return {
-    text: `with ${READ_ACCOUNT}, ${SPENT}, ${GATE}, ${work}\n${SELECT_RESULT}`,
-    unspentText: `with ${READ_ACCOUNT}, spent as (
-  select s.kind, s.request_count from login_sessions s, account where ${SESSION_LIVES} and $3::bigint is not null
-), ${GATE}, ${work}\n${SELECT_RESULT}`,
+    text: `with ${spendingGate('users', READ_OPEN)}, ${work}\n${SELECT_RESULT}`,
+    unspentText: `with gate as materialized (
+  select s.kind, s.request_count, ${gateColumns(READ_OPEN)} from login_sessions s, users u
+  where ${sessionLives(READ_OPEN)} and $3::bigint is not null
+), ${work}\n${SELECT_RESULT}`,
   };
 }
 
@@ -119,25 +111,24 @@ export function gatedRead(work: string): GatedRead {
  * row comes along and the gate throws it away.
  */
 export function gatedRowRead(columns: string, join: string): GatedRead {
-  const open = changeOpen('u');
-  const lives = `u.id = $2 and ${sessionLives('u', open)}`;
-  const answer = `s.kind as gate_kind, s.request_count as gate_request_count, ${open} as gate_change_open, ${columns}`;
+  const answer = `s.kind as gate_kind, s.request_count as gate_request_count, ${READ_OPEN} as gate_change_open, ${columns}`;
   return {
     text: `${SPEND}
   from users u ${join}
-  where ${lives}
+  where ${sessionLives(READ_OPEN)}
     and ${NUMBER_IS_NEW}
   returning ${answer}`,
-    unspentText: `select ${answer} from login_sessions s, users u ${join} where ${lives} and $3::bigint is not null`,
+    unspentText: `select ${answer} from login_sessions s, users u ${join}
+  where ${sessionLives(READ_OPEN)} and $3::bigint is not null`,
   };
 }
 
-/** Composes a sealed write from the CTEs of its work. */
+/** Composes a sealed write from the CTEs of its work. No row: the number was not accepted. */
 export function gatedWrite(work: string): GatedWrite {
   return {
-    text: `with ${WRITE_ACCOUNT}, ${SPENT}, ${GATE}, ${work}\n${SELECT_RESULT}`,
-    workText: `with ${READ_ACCOUNT}, gate as materialized (
-  select not change_open as admitted from account where $1::uuid is not null and $3::bigint is not null
+    text: `with ${spendingGate(LOCKED_USER, 'u.change_open')}, ${work}\n${SELECT_RESULT}`,
+    workText: `with gate as materialized (
+  select ${gateColumns(READ_OPEN)} from users u where u.id = $2 and $1::uuid is not null and $3::bigint is not null
 ), ${work}\nselect result.* from result`,
   };
 }
@@ -149,7 +140,11 @@ export const LOCK_ACCOUNT = `select id, revision, history_id, entry_count, crede
 from users where id = $1 for no key update`;
 
 /** Spends a number inside a transaction that holds the account's lock. */
-export const SPEND_IN_TRANSACTION = `with ${READ_ACCOUNT}, ${SPENT} select kind, request_count from spent`;
+export const SPEND_IN_TRANSACTION = `${SPEND}
+  from users u
+  where ${sessionLives(READ_OPEN)}
+    and ${NUMBER_IS_NEW}
+  returning s.kind, s.request_count`;
 
 /** How long a password change lives after its last accepted request, and in all, in seconds. */
 export const CHANGE_IDLE_SECONDS = 300;

@@ -76,7 +76,7 @@ export interface Account {
 }
 
 interface GateRow extends Row {
-  readonly gate_kind: number | null;
+  readonly gate_kind: number;
   readonly gate_request_count: bigint;
   readonly gate_change_open: boolean;
 }
@@ -276,7 +276,7 @@ export class RequestGate {
   /** The rows of an accepted request. Throws when it was not accepted or is not admitted. */
   #admitted(call: SealedCall, rows: readonly Row[]): Row[] {
     const gate = rows[0] as GateRow | undefined;
-    if (gate === undefined || gate.gate_kind === null) throw notDecrypted();
+    if (gate === undefined) throw notDecrypted();
     call.spent = true;
     const refused = refusal(call, gate.gate_kind, gate.gate_request_count, gate.gate_change_open);
     if (refused !== undefined) throw refused;

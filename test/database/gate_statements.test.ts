@@ -12,7 +12,7 @@ describe('the statements of the gate', () => {
   beforeEach(() => world.newUser());
 
   const passes = async (requestNumber: bigint) =>
-    (await world.run(ACCOUNT_REVISION.text, [], requestNumber))[0]!.gate_kind !== null;
+    (await world.run(ACCOUNT_REVISION.text, [], requestNumber)).length === 1;
 
   it('let a live session through and count it', async () => {
     const [row] = await world.run(ACCOUNT_REVISION.text, [], 0n);
@@ -28,7 +28,7 @@ describe('the statements of the gate', () => {
     const [mine, user] = [world.sessionId, world.userId];
     await world.newUser();
     const { rows } = await world.database.reads.execute(ACCOUNT_REVISION.text, [mine, world.userId, 0n]);
-    expect(rows[0]!.gate_kind).to.equal(null);
+    expect(rows).to.deep.equal([]);
     world.userId = user;
     for (const values of [
       { expires_at: new Date(Date.now() - 1_000) },
