@@ -1,6 +1,7 @@
 /**
  * The floor of a sealed call: the same stack without the server's code. It opens the seal, runs one prepared statement
- * that spends the request number and does the work, and seals the result; no session is looked up, nothing is checked.
+ * that spends the request number and does the work, with the account's next revision where it writes, and seals the
+ * result; no session is looked up, nothing is checked. A session and its user have the same id.
  * Run with its options as JSON in BARE_SERVER; prints its two ports.
  */
 import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto';
@@ -20,9 +21,10 @@ import type { BareServerOptions } from './bare_tables.ts';
 const SPENT = `spent as (update bare_sessions set highest = greatest(highest, $2::bigint), request_window = request_window << 1 | 1,
   request_count = request_count + 1, last_used_at = clock_timestamp() where id = $1 returning 1)`;
 const READ = `with ${SPENT} select e.entry_id, e.entry_name, e.entry_data, e.revision, e.created_at, e.updated_at
-  from spent, bare_entries e where e.user_id = $3 and e.entry_id = $4`;
-const WRITE = `with ${SPENT} insert into bare_entries select $3, $4, $5, $6, $2, clock_timestamp(), clock_timestamp() from spent
-  returning revision`;
+  from spent, bare_entries e where e.user_id = $1 and e.entry_id = $3`;
+const WRITE = `with ${SPENT}, account as (update bare_users set revision = revision + 1, entry_count = entry_count + 1
+    from spent where id = $1 returning revision)
+  insert into bare_entries select $1, $3, $4, $5, revision, clock_timestamp(), clock_timestamp() from account returning revision`;
 
 const options = JSON.parse(process.env.BARE_SERVER!) as BareServerOptions;
 const sessions = new Map(
@@ -57,7 +59,7 @@ function sealed({ sessionId, requestNumber }: SecureRequest, path: string, plain
 
 async function getEntry(secure: SecureRequest) {
   const { entryId } = fromBinary(data.GetEntryPayloadSchema, opened(secure, GET_ENTRY));
-  const values = [secure.sessionId, secure.requestNumber, options.userId, entryId];
+  const values = [secure.sessionId, secure.requestNumber, entryId];
   const { rows } = await reads.query({ name: 'read', text: READ, values });
   const row = rows[0];
   const result = create(data.GetEntryResultSchema, {
@@ -74,7 +76,7 @@ async function getEntry(secure: SecureRequest) {
 async function createEntry(secure: SecureRequest) {
   const payload = fromBinary(data.CreateEntryPayloadSchema, opened(secure, CREATE_ENTRY));
   const { entryId, entryName, entryData } = payload;
-  const values = [secure.sessionId, secure.requestNumber, options.userId, entryId, entryName, entryData];
+  const values = [secure.sessionId, secure.requestNumber, entryId, entryName, entryData];
   const { rows } = await writes.query({ name: 'write', text: WRITE, values });
   const result = create(data.CreateEntryResultSchema, { entryId, revision: rows[0].revision });
   return { secure: sealed(secure, CREATE_ENTRY, toBinary(data.CreateEntryResultSchema, result)) };

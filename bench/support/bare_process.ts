@@ -29,28 +29,26 @@ export class BareProcess {
 
   /** With `lanes` sessions and 100 entries. */
   static async start(server: ServerProcess, lanes: number): Promise<BareProcess> {
-    const userId = randomUUID();
     const keys = Array.from({ length: lanes }, () => new Uint8Array(randomBytes(32)));
     const ids = keys.map(() => randomUUID() as string);
     const entryIds: string[] = [];
     await server.query(async (client) => {
       await client.query(BARE_TABLES);
-      for (const id of ids)
+      for (const id of ids) {
         await client.query('insert into bare_sessions values ($1, -1, 0, 0, clock_timestamp())', [id]);
+        await client.query('insert into bare_users values ($1, 0, 0)', [id]);
+      }
       for (let count = 0; count < 100; count += 1) {
         const { entryId, entryName, entryData } = newEntry();
         entryIds.push(entryId);
-        await client.query('insert into bare_entries values ($1, $2, $3, $4, 1, now(), now())', [
-          userId,
-          entryId,
-          entryName,
-          entryData,
-        ]);
+        await client.query(
+          'insert into bare_entries select id, $1, $2, $3, 1, now(), now() from bare_users where id = any($4)',
+          [entryId, entryName, entryData, ids],
+        );
       }
     });
     const options: BareServerOptions = {
       connection: server.connection,
-      userId,
       sessions: Object.fromEntries(
         ids.map((id, index) => {
           const { clientToServer, serverToClient } = deriveSessionKeys(keys[index]!);
