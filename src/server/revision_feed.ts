@@ -22,7 +22,7 @@ export interface FeedTimes {
   readonly debounceMs: number;
 }
 
-export const DEFAULT_FEED_TIMES: FeedTimes = { heartbeatMs: 30_000, pollMs: 5_000, debounceMs: 10 };
+export const DEFAULT_FEED_TIMES: FeedTimes = { heartbeatMs: 30_000, pollMs: 5_000, debounceMs: 50 };
 
 /** NOTIFY takes less than 8,000 bytes; an id and its comma take 37. */
 const IDS_PER_NOTIFY = 200;
