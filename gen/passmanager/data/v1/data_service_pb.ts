@@ -481,8 +481,8 @@ export const ListEntriesRequestSchema: GenMessage<ListEntriesRequest> = /*@__PUR
  */
 export type ListEntriesPayload = Message<"passmanager.data.v1.ListEntriesPayload"> & {
   /**
-   * How many entries at most: 0 for the default (100); more than the maximum (1,000) counts as the maximum. Below 0 is
-   * refused.
+   * How many entries at most: 0 for the server's page size (100 by default); more than the maximum (1,000 by default)
+   * counts as the maximum. Below 0 is refused.
    *
    * @generated from field: int32 page_size = 1;
    */
@@ -580,7 +580,7 @@ export const BatchCreateEntriesRequestSchema: GenMessage<BatchCreateEntriesReque
  */
 export type BatchCreateEntriesPayload = Message<"passmanager.data.v1.BatchCreateEntriesPayload"> & {
   /**
-   * 1 to 500, each id once.
+   * 1 to 500 by default, each id once.
    *
    * @generated from field: repeated passmanager.data.v1.CreateEntryPayload entries = 1;
    */
@@ -664,7 +664,7 @@ export const BatchUpdateEntriesRequestSchema: GenMessage<BatchUpdateEntriesReque
  */
 export type BatchUpdateEntriesPayload = Message<"passmanager.data.v1.BatchUpdateEntriesPayload"> & {
   /**
-   * 1 to 500, each id once.
+   * 1 to 500 by default, each id once.
    *
    * @generated from field: repeated passmanager.data.v1.UpdateEntryPayload entries = 1;
    */
@@ -748,7 +748,7 @@ export const BatchDeleteEntriesRequestSchema: GenMessage<BatchDeleteEntriesReque
  */
 export type BatchDeleteEntriesPayload = Message<"passmanager.data.v1.BatchDeleteEntriesPayload"> & {
   /**
-   * 1 to 500, each id once.
+   * 1 to 500 by default, each id once.
    *
    * @generated from field: repeated passmanager.data.v1.DeleteEntryPayload entries = 1;
    */
@@ -832,7 +832,7 @@ export const BatchGetEntriesRequestSchema: GenMessage<BatchGetEntriesRequest> = 
  */
 export type BatchGetEntriesPayload = Message<"passmanager.data.v1.BatchGetEntriesPayload"> & {
   /**
-   * 1 to 500, each id once.
+   * 1 to 500 by default, each id once.
    *
    * @generated from field: repeated string entry_ids = 1;
    */
@@ -937,15 +937,15 @@ export type SyncEntriesPayload = Message<"passmanager.data.v1.SyncEntriesPayload
   sinceRevision: bigint;
 
   /**
-   * How many entries and tombstones together at most: 0 for the default (100); more than the maximum (1,000) counts as
-   * the maximum. Below 0 is refused.
+   * How many entries and tombstones together at most: 0 for the server's page size (100 by default); more than the
+   * maximum (1,000 by default) counts as the maximum. Below 0 is refused.
    *
    * @generated from field: int32 page_size = 2;
    */
   pageSize: number;
 
   /**
-   * Empty at first, then what the answer before said: 16 bytes.
+   * Empty at first, then what the answer before said: 16 bytes. Empty with a since_revision above 0 is a reset.
    *
    * @generated from field: bytes history_id = 3;
    */
@@ -994,7 +994,8 @@ export type SyncEntriesResult = Message<"passmanager.data.v1.SyncEntriesResult">
   entries: Entry[];
 
   /**
-   * Tombstones with a revision above since_revision, in ascending order of revision.
+   * Tombstones with a revision above since_revision, in ascending order of revision. From 0 they may be of entries that
+   * the client never had.
    *
    * @generated from field: repeated string deleted_entry_ids = 2;
    */
@@ -1016,15 +1017,16 @@ export type SyncEntriesResult = Message<"passmanager.data.v1.SyncEntriesResult">
   hasMore: boolean;
 
   /**
-   * Names the account's history: 16 random bytes, new whenever revisions may have been taken back.
+   * Names the account's history: 16 random bytes, new whenever revisions may have been taken back and when old
+   * tombstones are purged.
    *
    * @generated from field: bytes history_id = 5;
    */
   historyId: Uint8Array;
 
   /**
-   * The client's history is not the account's: the listing starts from 0, and what it does not list is not on the
-   * server.
+   * The client's history is not the account's: the listing starts from 0. Only on its first page; what no page lists
+   * until has_more is false is not on the server.
    *
    * @generated from field: bool reset = 6;
    */
@@ -1183,7 +1185,7 @@ export const DataService: GenService<{
     output: typeof ListEntriesResponseSchema;
   },
   /**
-   * CreateEntry for 1 to 500 entries: all or nothing, every error named.
+   * CreateEntry for a batch of entries: all or nothing, every error named.
    * Fails with RQS00, RQS01, RQS02, RQS03, GNR00, OPR05 (entries[i].entry_id), SVR00, SVR01 or SVR03.
    *
    * @generated from rpc passmanager.data.v1.DataService.BatchCreateEntries
@@ -1194,7 +1196,7 @@ export const DataService: GenService<{
     output: typeof BatchCreateEntriesResponseSchema;
   },
   /**
-   * UpdateEntry for 1 to 500 entries: all or nothing, every conflict named.
+   * UpdateEntry for a batch of entries: all or nothing, every conflict named.
    * Fails with RQS00, RQS01, RQS02, RQS03, GNR00, GNR01 (entries[i].entry_id), OPR04 (entries[i].expected_revision), SVR00,
    * SVR01 or SVR03.
    *
@@ -1206,7 +1208,7 @@ export const DataService: GenService<{
     output: typeof BatchUpdateEntriesResponseSchema;
   },
   /**
-   * DeleteEntry for 1 to 500 entries: all or nothing, every conflict named.
+   * DeleteEntry for a batch of entries: all or nothing, every conflict named.
    * Fails with RQS00, RQS01, RQS02, RQS03, GNR00, GNR01 (entries[i].entry_id), OPR04 (entries[i].expected_revision), SVR00,
    * SVR01 or SVR03.
    *
@@ -1218,7 +1220,7 @@ export const DataService: GenService<{
     output: typeof BatchDeleteEntriesResponseSchema;
   },
   /**
-   * 1 to 500 entries by id. Changes nothing.
+   * A batch of entries by id. Changes nothing.
    * Fails with RQS00, RQS01, RQS02, RQS03, GNR00, SVR00, SVR01 or SVR03.
    *
    * @generated from rpc passmanager.data.v1.DataService.BatchGetEntries

@@ -450,7 +450,7 @@ export const BatchGetEntriesRequestSchema: GenMessage<BatchGetEntriesRequest> = 
  */
 export type BatchGetEntriesPayload = Message<"passmanager.password.v1.BatchGetEntriesPayload"> & {
   /**
-   * 1 to 500, each id once.
+   * 1 to 500 by default, each id once.
    *
    * @generated from field: repeated string entry_ids = 1;
    */
@@ -646,7 +646,7 @@ export const BatchUpdateEntriesRequestSchema: GenMessage<BatchUpdateEntriesReque
  */
 export type BatchUpdateEntriesPayload = Message<"passmanager.password.v1.BatchUpdateEntriesPayload"> & {
   /**
-   * 1 to 500, each id once.
+   * 1 to 500 by default, each id once.
    *
    * @generated from field: repeated passmanager.password.v1.UpdateEntryPayload entries = 1;
    */
@@ -911,7 +911,7 @@ export const PasswordService: GenService<{
     output: typeof GetEntryResponseSchema;
   },
   /**
-   * 1 to 500 entries as they were before the change. Changes nothing.
+   * A batch of entries as they were before the change. Changes nothing.
    * Fails with RQS00, RQS01, RQS02, RQS03, GNR00, SVR00, SVR01 or SVR03.
    *
    * @generated from rpc passmanager.password.v1.PasswordService.BatchGetEntries
@@ -933,7 +933,7 @@ export const PasswordService: GenService<{
     output: typeof UpdateEntryResponseSchema;
   },
   /**
-   * UpdateEntry for 1 to 500 entries: all or nothing, every error named.
+   * UpdateEntry for a batch of entries: all or nothing, every error named.
    * Fails with RQS00, RQS01, RQS02, RQS03, GNR00, GNR01 (entries[i].entry_id), OPR03 (entries[i].entry_id), SVR00, SVR01 or
    * SVR03.
    *

@@ -138,16 +138,16 @@ export type AuthenticateSessionRequest = Message<"passmanager.session.v1.Authent
   clientProofM1: Uint8Array;
 
   /**
-   * How many requests the session shall accept: 0 for the server's default (100), -1 for unlimited, else that many, at
-   * most 2^32. Below -1 is refused.
+   * How many requests the session shall accept: 0 for what the server gives (100 by default), -1 for unlimited, else
+   * that many, at most 2^32. Below -1 is refused.
    *
    * @generated from field: int64 maximum_requests = 5;
    */
   maximumRequests: bigint;
 
   /**
-   * How many seconds from now the session shall live: 0 for the server's default (3600), -1 for unlimited, else that
-   * many, at most 2^32. Below -1 is refused.
+   * How many seconds from now the session shall live: 0 for what the server gives (3600 by default), -1 for unlimited,
+   * else that many, at most 2^32. Below -1 is refused.
    *
    * @generated from field: int64 expiry_seconds = 6;
    */

@@ -62,7 +62,7 @@ export type RegisterUserRequest = Message<"passmanager.user.v1.RegisterUserReque
   kdf?: KdfParameters | undefined;
 
   /**
-   * The invite, where the server wants one. Else empty.
+   * The invite, where the server wants one: the very text that the operator handed out. Else empty; it is ignored.
    *
    * @generated from field: string invite_code = 6;
    */
