@@ -54,9 +54,9 @@ def pad(message, multiple):
     return message + b"\x80" + bytes(-(len(message) + 1) % multiple)
 
 
-def unpad(padded):
-    message, mark, zeros = padded.rpartition(b"\x80")
-    if not mark or zeros.strip(b"\x00"):
+def unpad(padded, multiple):
+    message, _, _ = padded.rpartition(b"\x80")
+    if pad(message, multiple) != padded:
         raise ValueError("broken padding")
     return message
 
@@ -152,6 +152,14 @@ def session_keys(key):
     return hkdf(key, "passmanager/v1 client to server"), hkdf(key, "passmanager/v1 server to client")
 
 
+def refuses(function, *given):
+    try:
+        function(*given)
+    except ValueError:
+        return True
+    return False
+
+
 def self_test(path):
     """Compares with the known answers all that needs neither Argon2id nor AES. Returns how many log-ins were checked."""
     with open(path, encoding="utf-8") as file:
@@ -183,7 +191,15 @@ def self_test(path):
                 assert aad.hex() == seal["aad"]
         for entry in login["entries"]:
             assert pad(bytes.fromhex(entry["name_message"]), 64).hex() == entry["name_padded"]
-            assert unpad(bytes.fromhex(entry["data_padded"])).hex() == entry["data_message"]
+            assert unpad(bytes.fromhex(entry["data_padded"]), 256).hex() == entry["data_message"]
+    for broken in map(bytes.fromhex, vectors["padding_refused"]):
+        for multiple in (64, 256):
+            assert refuses(unpad, broken, multiple)
+    for username in vectors["usernames"]:
+        assert username_hash(username["username"]).hex() == username["username_hash"]
+    assert all(refuses(username_hash, username) for username in vectors["usernames_refused"])
+    assert all(refuses(password_bytes, password) for password in vectors["passwords_refused"])
+    assert all(refuses(check_kdf, *kdf.values()) for kdf in vectors["kdf_refused"])
     return len(vectors["logins"])
 
 

@@ -1,4 +1,7 @@
 import { execFile, spawnSync } from 'node:child_process';
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
 import { startTestServer } from '../support/test_server.ts';
@@ -24,13 +27,16 @@ function python(parameters: readonly string[]): { status: number | null; output:
   return undefined;
 }
 
-/** The same beside a server that runs in this process. */
-function pythonBeside(parameters: readonly string[]): Promise<{ status: number; output: string }> {
+/** The same beside a server that runs in this process, with a directory for temporary files. */
+function pythonBeside(
+  parameters: readonly string[],
+  temporary: string,
+): Promise<{ status: number; output: string }> {
   return new Promise((resolve) => {
     execFile(
       '/usr/bin/python3',
       parameters,
-      { cwd: folder, timeout: 60_000, env: ENVIRONMENT },
+      { cwd: folder, timeout: 60_000, env: { ...ENVIRONMENT, TMPDIR: temporary } },
       (error, stdout, stderr) => resolve({ status: error === null ? 0 : 1, output: stdout + stderr }),
     );
   });
@@ -62,7 +68,9 @@ describe('the client in Python', function () {
   );
 
   it(
-    hasPackages ? 'registers, logs in, stores, reads and is refused over gRPC' : 'is valid Python',
+    hasPackages
+      ? 'registers, logs in, stores, reads, is refused by type, deletes its account and leaves no file'
+      : 'is valid Python',
     async () => {
       if (!hasPackages) {
         if (!hasPython) return;
@@ -71,15 +79,24 @@ describe('the client in Python', function () {
         return;
       }
       const server = await startTestServer();
+      const temporary = await mkdtemp(join(tmpdir(), 'pm-python-'));
       try {
-        const { status, output } = await pythonBeside(['client.py', server.grpcAddress]);
-        expect(output.split('\n').slice(0, 3), output).to.deep.equal([
+        const { status, output } = await pythonBeside(['client.py', server.grpcAddress], temporary);
+        expect(output.split('\n'), output).to.deep.equal([
           'Example Bank jJ5!xQ0',
           "NOT_FOUND [(31, 'entry_id')]",
           'UNAUTHENTICATED',
+          "ALREADY_EXISTS [(40, 'username_hash')]",
+          "WrongCredentials UNAUTHENTICATED [(11, 'request')]",
+          'WrongCredentials once the account is gone',
+          '',
         ]);
         expect(status).to.equal(0);
+        const users = await server.database.query('select count(*)::int as users from users');
+        expect(users).to.deep.equal([{ users: 0 }]);
+        expect(await readdir(temporary), 'what the client left behind').to.deep.equal([]);
       } finally {
+        await rm(temporary, { recursive: true });
         await server.stop();
       }
     },
