@@ -3,11 +3,15 @@
  * the table at the end, and writes bench/results.json and bench/curves.svg. Ends with 0 whatever was measured.
  */
 import { writeFile } from 'node:fs/promises';
+import { footprint } from './bars/footprint.ts';
+import { growth } from './bars/growth.ts';
+import { login } from './bars/login.ts';
+import { passwordChange } from './bars/password_change.ts';
 import { sealedCalls } from './bars/sealed_calls.ts';
 import { type Benchmark, type Curve, meets, type Report, type Result } from './support/bar.ts';
 import { median, spread } from './support/statistics.ts';
 
-const BENCHMARKS: readonly Benchmark[] = [sealedCalls];
+const BENCHMARKS: readonly Benchmark[] = [login, sealedCalls, growth, passwordChange, footprint];
 
 const say = (line = ''): void => void process.stdout.write(`${line}\n`);
 const round = (value: number): number => Number(value.toPrecision(4));

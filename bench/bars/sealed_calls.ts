@@ -1,21 +1,11 @@
 /** Sealed reads and writes over both doors, against the same stack without the server's code. */
 import { fromBinary } from '@bufbuild/protobuf';
-import { createConnectTransport } from '@connectrpc/connect-node';
 import * as data from '../../gen/passmanager/data/v1/data_service_pb.ts';
-import { makeAccount, register } from '../../test/support/raw_client.ts';
 import { type Benchmark, type Report, ROUNDS } from '../support/bar.ts';
 import { BareProcess } from '../support/bare_process.ts';
+import { type Lane, newLane } from '../support/lane.ts';
 import { connectSender, grpcSender, type Round, type Send, sendAll } from '../support/load.ts';
-import {
-  BATCH_CREATE,
-  CREATE_ENTRY,
-  creations,
-  GET_ENTRY,
-  newEntry,
-  reads,
-  type SealedRequest,
-  SealedSession,
-} from '../support/sealed_session.ts';
+import { CREATE_ENTRY, creations, GET_ENTRY, reads, type SealedRequest } from '../support/sealed_session.ts';
 import { ServerProcess } from '../support/server_process.ts';
 import { median } from '../support/statistics.ts';
 
@@ -37,12 +27,6 @@ const KINDS: readonly Kind[] = [
   { name: 'create-entry-grpc', path: CREATE_ENTRY, door: 'grpc', goal: '>= 0.75' },
   { name: 'get-entry-connect', path: GET_ENTRY, door: 'connect', goal: '>= 0.80' },
 ];
-
-/** A session and what it may read. */
-interface Lane {
-  readonly session: SealedSession;
-  readonly entryIds: readonly string[];
-}
 
 /** One side of a comparison. */
 interface Side {
@@ -144,16 +128,3 @@ export const sealedCalls: Benchmark = {
     }
   },
 };
-
-/** An account with a hundred entries and a session. */
-async function newLane(server: ServerProcess): Promise<Lane> {
-  const account = makeAccount();
-  await register(createConnectTransport({ baseUrl: server.httpUrl, httpVersion: '1.1' }), account);
-  const session = await SealedSession.logIn(server.httpUrl, account);
-  const entries = Array.from({ length: 100 }, newEntry);
-  const { send, close } = grpcSender(server.grpcPort);
-  const { bytes } = session.seal(BATCH_CREATE, data.BatchCreateEntriesPayloadSchema, { entries });
-  await send(BATCH_CREATE, bytes);
-  close();
-  return { session, entryIds: entries.map(({ entryId }) => entryId) };
-}

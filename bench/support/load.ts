@@ -59,10 +59,15 @@ export interface Round {
 }
 
 /** Sends all that lies ready. */
-export async function sendAll(
+export const sendAll = (send: Send, path: string, lanes: readonly (readonly Buffer[])[]): Promise<Round> =>
+  sendFor(send, path, lanes, Number.POSITIVE_INFINITY);
+
+/** Sends what lies ready until it is all sent or the time is over. */
+export async function sendFor(
   send: Send,
   path: string,
   lanes: readonly (readonly Buffer[])[],
+  ms: number,
 ): Promise<Round> {
   const latencies: number[] = [];
   const begun = performance.now();
@@ -70,6 +75,7 @@ export async function sendAll(
     lanes.map(async (lane) => {
       for (const message of lane) {
         const sent = performance.now();
+        if (sent - begun > ms) return;
         await send(path, message);
         latencies.push(performance.now() - sent);
       }

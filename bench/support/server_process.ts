@@ -106,8 +106,11 @@ export class ServerProcess {
     return proportionalMb(descendants(this.pid));
   }
 
-  signal(name: NodeJS.Signals): void {
-    this.#child.kill(name);
+  /** What the timer probe has seen since it was last asked, in milliseconds. */
+  async timerP99(): Promise<number> {
+    const answer = once(this.#child.stdout!, 'data') as Promise<[Buffer]>;
+    this.#child.kill('SIGUSR2');
+    return Number(/timer p99 (\S+)/.exec(String((await answer)[0]))![1]);
   }
 
   /** Stops the server; deletes its directory unless it is kept. Answers the directory. */

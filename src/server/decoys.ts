@@ -3,8 +3,8 @@
  * and a verifier for which nobody knows a password. Made from a server secret, so an attacker cannot tell them from real
  * ones.
  */
+import { hkdfSync } from 'node:crypto';
 import type { ColumnSealer } from '../database/column_sealer.ts';
-import { concatBytes } from '../protocol/bytes.ts';
 import { DEFAULT_KDF_PARAMETERS } from '../protocol/kdf.ts';
 import { GROUP_ELEMENT_BYTES } from '../protocol/sizes.ts';
 import { bytesToBigint, GROUP, padGroupElement } from '../protocol/srp.ts';
@@ -50,14 +50,12 @@ export class Decoys {
   /** The decoy of a name (32 bytes). The verifier is a group element without a known logarithm. */
   credentials(usernameHash: Uint8Array): LoginCredentials {
     const secret = (label: string) => this.#secrets.decoySecret(label, usernameHash);
-    const blocks = Array.from({ length: GROUP_ELEMENT_BYTES / 32 }, (_, index) =>
-      secret(`decoy verifier ${index}`),
-    );
+    const verifier = hkdfSync('sha512', secret('decoy verifier'), '', '', GROUP_ELEMENT_BYTES);
     return {
       srpSalt: secret('decoy srp salt'),
       masterKeySalt: secret('decoy master key salt'),
       kdf: DEFAULT_KDF_PARAMETERS,
-      srpVerifier: padGroupElement(bytesToBigint(concatBytes(...blocks)) % GROUP.N),
+      srpVerifier: padGroupElement(bytesToBigint(new Uint8Array(verifier)) % GROUP.N),
     };
   }
 }

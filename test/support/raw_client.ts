@@ -35,6 +35,8 @@ import {
   computeU,
   computeVerifier,
   computeX,
+  type Modexp,
+  modexp,
   serverProof,
   sessionKey,
 } from '../../src/protocol/srp.ts';
@@ -309,11 +311,12 @@ export function proveSecret(
   srpSalt: Uint8Array,
   publicB: Uint8Array,
   contextOf: (publicA: Uint8Array) => Uint8Array,
+  power: Modexp = modexp,
 ) {
   const a = random(40);
-  const publicA = clientPublicA(a);
+  const publicA = clientPublicA(a, power);
   const u = computeU(publicA, publicB);
-  const key = sessionKey(clientSharedS(publicB, computeX(srpSalt, srpSecret), a, u));
+  const key = sessionKey(clientSharedS(publicB, computeX(srpSalt, srpSecret), a, u, power));
   const m1 = clientProof(contextOf(publicA), srpSalt, publicA, publicB, key);
   return { publicA, m1, m2: serverProof(publicA, m1, key), key };
 }
