@@ -23,8 +23,10 @@ describe('the documents', () => {
         if (!/^https?:/.test(target!) && !existsSync(join(root, dirname(file), target!)))
           missing.push(`${file}: ${target}`);
       }
-      // Paths that are named in the text are from the top.
-      for (const [, target] of text.matchAll(/\b((?:src|test|docs|examples|proto)\/[\w/.-]*\w)/g)) {
+      // Paths that are named in the text are from the top; what is below dist is there once it was built.
+      for (const [, target] of text.matchAll(
+        /(?<!dist\/)\b((?:src|test|docs|examples|proto)\/[\w/.-]*\w)/g,
+      )) {
         const exists = [target!, `${target}.md`, `${target}.ts`].some((path) => existsSync(join(root, path)));
         if (!exists) missing.push(`${file}: ${target}`);
       }
