@@ -9,6 +9,7 @@ import { login } from './bars/login.ts';
 import { passwordChange } from './bars/password_change.ts';
 import { sealedCalls } from './bars/sealed_calls.ts';
 import { type Benchmark, type Curve, meets, type Report, type Result } from './support/bar.ts';
+import { picture } from './support/picture.ts';
 import { median, spread } from './support/statistics.ts';
 
 const BENCHMARKS: readonly Benchmark[] = [login, sealedCalls, growth, passwordChange, footprint];
@@ -55,6 +56,7 @@ async function main(wanted: readonly string[]): Promise<void> {
   );
   if (wanted.length === 0) {
     await writeFile(new URL('results.json', import.meta.url), `${JSON.stringify(results, null, 2)}\n`);
+    await writeFile(new URL('curves.svg', import.meta.url), picture(curves));
   }
 }
 

@@ -13,7 +13,7 @@ import { median } from '../support/statistics.ts';
 const LANES = 16;
 const CALLS = 250;
 /** Rounds that are not counted: V8 compiles what is hot within some ten thousand calls. */
-const WARM_UP = 4;
+const WARM_UP = 7;
 
 interface Kind {
   readonly name: string;

@@ -91,7 +91,7 @@ export function openPool(poolOptions: PoolOptions): StatementPool {
   pool.on('connect', (client) => client.on('error', onError));
   const prepared = new WeakSet<pg.PoolClient>();
 
-  async function checkOut(): Promise<pg.PoolClient> {
+  async function checkOut(): Promise<WatchedPoolClient> {
     const client = await pool.connect().catch((error: unknown) => {
       throw toFault(error, false);
     });
@@ -104,15 +104,15 @@ export function openPool(poolOptions: PoolOptions): StatementPool {
       }
       prepared.add(client);
     }
-    return client;
+    return client as WatchedPoolClient;
   }
 
   async function execute(text: string, parameters: readonly unknown[]) {
     const client = await checkOut();
     try {
-      return await client.query(text, parameters as unknown[]);
+      return await client.statement(text, parameters as unknown[]);
     } catch (error) {
-      throw toFault(error, true);
+      throw client.judge(error);
     } finally {
       client.release(!isReusable(client));
     }
@@ -137,9 +137,10 @@ export function openPool(poolOptions: PoolOptions): StatementPool {
   return { options: pool.options, connect, execute, end: () => pool.end() } as StatementPool;
 }
 
+type WatchedPoolClient = pg.PoolClient & WatchedClient & { getTransactionStatus(): string | null };
+
 /** A client in an open or broken transaction, or one that is to end, must not reach the next caller. */
-function isReusable(client: pg.PoolClient): boolean {
-  const watched = client as pg.PoolClient & WatchedClient & { getTransactionStatus(): string | null };
+function isReusable(client: WatchedPoolClient): boolean {
   // 'I' is idle; 'T' and 'E' are inside a transaction.
-  return !watched.mustEnd && watched.getTransactionStatus() === 'I';
+  return !client.mustEnd && client.getTransactionStatus() === 'I';
 }

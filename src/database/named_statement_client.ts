@@ -1,5 +1,6 @@
 /** A client that prepares every parameterised statement by name, so that PostgreSQL parses and plans it once a connection. */
 import { createHash } from 'node:crypto';
+import type pg from 'pg';
 import { WatchedClient } from './watched_client.ts';
 
 /** Names by text; the program has a fixed number of texts. */
@@ -15,6 +16,10 @@ export function statementName(text: string): string {
 }
 
 export class NamedStatementClient extends WatchedClient {
+  override statement(text: string, values: unknown[]): Promise<pg.QueryResult> {
+    return super.statement(text, values, values.length === 0 ? undefined : statementName(text));
+  }
+
   // biome-ignore lint/suspicious/noExplicitAny: pg's query has a dozen overloads; this one narrows none of them.
   override query(...parameters: any[]): any {
     const [text, values] = parameters;

@@ -1,6 +1,6 @@
 /** A pg Client that remembers whether it is of any use to the next caller. */
 import pg from 'pg';
-import { toFault } from './sqlstate.ts';
+import { type DatabaseFault, toFault } from './sqlstate.ts';
 
 /** Ends the connection with the transaction (PostgreSQL 17). */
 const TRANSACTION_TIMEOUT = '25P04';
@@ -15,13 +15,20 @@ export class WatchedClient extends pg.Client {
   // biome-ignore lint/suspicious/noExplicitAny: pg's query has a dozen overloads; this one narrows none of them.
   override query(...parameters: any[]): any {
     const result = (super.query as (...all: unknown[]) => unknown).apply(this, parameters);
-    if (result instanceof Promise) result.catch((error: unknown) => this.#judge(error));
+    if (result instanceof Promise) result.catch((error: unknown) => this.judge(error));
     return result;
   }
 
-  /** By the state and not by the severity, which is in the server's language. */
-  #judge(error: unknown): void {
-    const { kind, sqlState } = toFault(error, true);
+  /** One statement whose failure the caller hands to `judge`: no second promise watches it. */
+  statement(text: string, values: unknown[], name?: string): Promise<pg.QueryResult> {
+    return super.query(name === undefined ? { text, values } : { name, text, values });
+  }
+
+  /** By the state and not by the severity, which is in the server's language. The error as a fault. */
+  judge(error: unknown): DatabaseFault {
+    const fault = toFault(error, true);
+    const { kind, sqlState } = fault;
     if (kind === 'lost' || kind === 'staleStatement' || sqlState === TRANSACTION_TIMEOUT) this.mustEnd = true;
+    return fault;
   }
 }

@@ -56,14 +56,19 @@ export class SessionKeys {
     this.#capacity = capacity;
   }
 
+  /** The key set of a session that is in the cache. */
+  known(sessionId: string): SessionKeySet | undefined {
+    const cached = this.#cache.get(sessionId);
+    if (cached === undefined) return undefined;
+    this.#cache.delete(sessionId);
+    this.#cache.set(sessionId, cached);
+    return cached;
+  }
+
   /** The key set of a session, or undefined where there is no such session. `sessionId` is a lower-case UUID. */
   async find(sessionId: string): Promise<SessionKeySet | undefined> {
-    const cached = this.#cache.get(sessionId);
-    if (cached !== undefined) {
-      this.#cache.delete(sessionId);
-      this.#cache.set(sessionId, cached);
-      return cached;
-    }
+    const cached = this.known(sessionId);
+    if (cached !== undefined) return cached;
     const { rows } = await this.#database.execute(SESSION_KEY, [sessionId]);
     const row = rows[0] as { user_id: string; kind: number; session_key: Buffer } | undefined;
     if (row === undefined) return undefined;

@@ -18,7 +18,7 @@ const lines: string[] = [];
 const parts = {
   rules: new FieldRules({ maxEntryNameBytes: 1_024, maxEntryDataBytes: 65_536, maxBatchEntries: 500 }),
   log: createLogger('debug', { write: (line: string) => void lines.push(line) }),
-  sessionKeys: { find: async () => undefined },
+  sessionKeys: { known: () => undefined, find: async () => undefined },
   gate: {},
 } as unknown as PipelineParts;
 
