@@ -1,4 +1,6 @@
 /** Native gRPC by @grpc/grpc-js, as a transport of Connect's shape. For Node. */
+import { isIP } from 'node:net';
+import { type PeerCertificate, checkServerIdentity as tlsCheckServerIdentity } from 'node:tls';
 import {
   create,
   type DescMessage,
@@ -26,7 +28,9 @@ import { isConfidentialUrl, MAXIMUM_MESSAGE_BYTES, type VaultTransport } from '.
 export interface GrpcTransportOptions {
   /** `http://host:port` in clear, `https://host:port` with TLS. */
   readonly url: string;
-  /** Certificates of one's own. Default for https: those that Node trusts. */
+  /** A certificate authority of one's own, PEM. Default for https: those that Node trusts. */
+  readonly ca?: string;
+  /** Credentials of one's own, in the place of all else that TLS needs. */
   readonly channelCredentials?: ChannelCredentials;
 }
 
@@ -36,13 +40,20 @@ export interface GrpcTransport extends VaultTransport {
 }
 
 /** Connects when the first call is made, and again when the connection is lost. */
-export function createGrpcTransport({ url, channelCredentials }: GrpcTransportOptions): GrpcTransport {
+export function createGrpcTransport({ url, ca, channelCredentials }: GrpcTransportOptions): GrpcTransport {
   const { protocol, hostname, port } = new URL(url);
   const isTls = protocol === 'https:';
+  const address = hostname.replace(/^\[|\]$/g, '');
+  const isAddress = isIP(address) !== 0;
   const client = new Client(
     `${hostname}:${port === '' ? (isTls ? '443' : '80') : port}`,
-    channelCredentials ?? (isTls ? credentials.createSsl() : credentials.createInsecure()),
+    channelCredentials ??
+      (isTls ? tlsCredentials(ca, isAddress ? address : undefined) : credentials.createInsecure()),
     {
+      // TLS has names only where hosts have: an address is not said, and is looked for in the certificate all the same.
+      ...(isTls && isAddress && channelCredentials === undefined
+        ? { 'grpc.ssl_target_name_override': NAMELESS }
+        : {}),
       'grpc.max_receive_message_length': MAXIMUM_MESSAGE_BYTES,
       'grpc.max_send_message_length': MAXIMUM_MESSAGE_BYTES,
       'grpc.keepalive_time_ms': 60_000,
@@ -59,6 +70,21 @@ export function createGrpcTransport({ url, channelCredentials }: GrpcTransportOp
     stream: async (method, signal, timeoutMs, header, input) =>
       serverStream(client, method, signal, timeoutMs, header, input),
   };
+}
+
+/** What is said in the place of an address; nobody has the name (RFC 6761 §6.4). */
+const NAMELESS = 'address.invalid';
+
+/** Checks that the certificate is for `address` where there is one, else for the host's name. */
+function tlsCredentials(ca: string | undefined, address: string | undefined): ChannelCredentials {
+  const checkServerIdentity = (_name: string, certificate: PeerCertificate) =>
+    tlsCheckServerIdentity(address!, certificate);
+  return credentials.createSsl(
+    ca === undefined ? null : Buffer.from(ca),
+    null,
+    null,
+    address === undefined ? {} : { checkServerIdentity },
+  );
 }
 
 function unary<I extends DescMessage, O extends DescMessage>(

@@ -42,7 +42,10 @@ describe('the gRPC transport', () => {
   let answer: handleUnaryCall<never, unknown>;
   let stream: handleServerStreamingCall<never, unknown>;
 
-  async function start(serverCredentials = ServerCredentials.createInsecure()): Promise<number> {
+  async function start(
+    serverCredentials = ServerCredentials.createInsecure(),
+    host = '127.0.0.1',
+  ): Promise<number> {
     server = new Server();
     server.addService(
       { startSession: definition(startSession), watchEntries: definition(watchEntries) },
@@ -55,7 +58,7 @@ describe('the gRPC transport', () => {
       },
     );
     return new Promise((resolve, reject) => {
-      server.bindAsync('127.0.0.1:0', serverCredentials, (error, port) =>
+      server.bindAsync(`${host}:0`, serverCredentials, (error, port) =>
         error ? reject(error) : resolve(port),
       );
     });
@@ -206,5 +209,30 @@ describe('the gRPC transport', () => {
     expect((error as ConnectError).code).to.equal(Code.Unavailable);
     secure.close();
     untrusting.close();
+  });
+
+  it('connects by TLS to an address that the certificate names, and to none that it does not', async () => {
+    const [certificate, key] = await Promise.all(
+      ['certificate.pem', 'key.pem'].map((name) =>
+        readFile(new URL(`../fixtures/tls/${name}`, import.meta.url)),
+      ),
+    );
+    const identity = ServerCredentials.createSsl(null, [{ cert_chain: certificate!, private_key: key! }]);
+    answer = (_call, callback) => callback(null, create(startSession.output, { ephemeralId: 'tls' }));
+    const call = async (host: string): Promise<unknown> => {
+      server.forceShutdown();
+      const port = await start(identity, host);
+      const secure = createGrpcTransport({ url: `https://${host}:${port}`, ca: certificate!.toString() });
+      try {
+        return (await secure.unary(startSession, undefined, 5_000, undefined, {})).message;
+      } catch (error) {
+        return (error as ConnectError).code;
+      } finally {
+        secure.close();
+      }
+    };
+    expect(await call('127.0.0.1')).to.deep.include({ ephemeralId: 'tls' });
+    // Another address of the same machine, which the certificate does not name.
+    expect(await call('127.0.0.2')).to.equal(Code.Unavailable);
   });
 });
