@@ -12,6 +12,7 @@ import {
   type NewEntry,
   parsePasswordCsv,
   registerUser,
+  UnavailableError,
   type Vault,
 } from '../client/node.ts';
 import { type Database, openDatabase } from '../database/database.ts';
@@ -48,7 +49,7 @@ export async function runDemo(
   config: Pick<Config, 'dataDir' | 'databaseUrl' | 'grpcPort' | 'host' | 'tls' | 'pgbouncer'>,
   stage: Stage,
 ): Promise<DemoReport> {
-  const entries = parsePasswordCsv(await readFile(file, 'utf8'));
+  const entries = await readExport(file);
   const url = `${config.tls === undefined ? 'http' : 'https'}://${config.host}:${config.grpcPort}`;
   const transport = createGrpcTransport({ url });
   const username = `demo-${randomUUID()}@example.com`;
@@ -97,6 +98,17 @@ export async function runDemo(
   } finally {
     transport.close();
   }
+}
+
+/** The entries of an export. Throws an Error that names the file when it cannot be read or holds none. */
+async function readExport(file: string | URL): Promise<NewEntry[]> {
+  const text = await readFile(file, 'utf8').catch(({ code }: NodeJS.ErrnoException) => {
+    throw new Error(`${file} cannot be read (${code})`);
+  });
+  const entries = parsePasswordCsv(text);
+  if (entries.length === 0)
+    throw new Error(`${file} holds no entries: a browser's export has a header and a row for each`);
+  return entries;
 }
 
 const open = (transport: GrpcTransport, username: string, password: string): Promise<Vault> =>
@@ -187,17 +199,20 @@ if (import.meta.main) {
     say: (line) => void process.stdout.write(`${isTerminal ? '\r\x1b[2K' : ''}${line}\n`),
     progress: (line) => void (isTerminal && process.stdout.write(`\r\x1b[2K${line}`)),
   };
-  runDemo(process.argv[2] ?? SAMPLE, loadConfig(process.env), stage).then(
-    ({ entries, importMs, passwordChangeMs, foundTexts }) => {
-      stage.say(
-        `${entries} entries: imported in ${Math.round(importMs)} ms, password changed in ${Math.round(passwordChangeMs)} ms`,
-      );
-      if (foundTexts > 0) process.exitCode = 1;
-    },
-    (error: Error) => {
-      process.stderr.write(`the demonstration ended early: ${error.message}\n`);
+  try {
+    const { entries, importMs, passwordChangeMs, foundTexts } = await runDemo(
+      process.argv[2] ?? SAMPLE,
+      loadConfig(process.env),
+      stage,
+    );
+    stage.say(
+      `${entries} entries: imported in ${Math.round(importMs)} ms, password changed in ${Math.round(passwordChangeMs)} ms`,
+    );
+    if (foundTexts > 0) process.exitCode = 1;
+  } catch (error) {
+    process.stderr.write(`the demonstration ended early: ${(error as Error).message}\n`);
+    if (error instanceof UnavailableError)
       process.stderr.write('It needs the running server: start it in another terminal with npm start.\n');
-      process.exitCode = 1;
-    },
-  );
+    process.exitCode = 1;
+  }
 }

@@ -3,21 +3,13 @@
  * a lost key file again. Both work while the server runs and while it does not.
  */
 import { randomBytes } from 'node:crypto';
-import { once } from 'node:events';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline/promises';
-import { type Database, openDatabase } from '../database/database.ts';
-import {
-  embeddedConnection,
-  hasEmbeddedDatabase,
-  startEmbeddedPostgres,
-} from '../database/embedded/embedded_postgres.ts';
-import { DataDirectoryInUseError } from '../database/embedded/errors.ts';
 import { KeyFileError } from '../database/key_file.ts';
 import { makeRecoveryCode, recoverKeyFile } from '../database/server_keys.ts';
-import { DatabaseFault } from '../database/sqlstate.ts';
 import { type Config, loadConfig } from '../server/config.ts';
-import { createLogger } from '../server/log.ts';
+import { withDatabase } from './with_database.ts';
 
 /** What a command is run with. */
 export interface Terminal {
@@ -55,6 +47,8 @@ export async function runRecoveryCode(
       terminal.say('made again; losing both loses every vault. Keep it away from this machine.');
       terminal.say(`  ${code}`);
     } else {
+      if (existsSync(keyFile))
+        throw new KeyFileError(`the key file ${keyFile} exists and is never overwritten: move it away first`);
       const code = await terminal.ask('Recovery code: ');
       await recoverKeyFile({ database, keyFile, code, random: randomBytes });
       terminal.say(`The key file ${keyFile} was made. Start the server, and back the key file up.`);
@@ -62,65 +56,25 @@ export async function runRecoveryCode(
   });
 }
 
-/** Opens the database: by its URL, through the running server's PostgreSQL, or by starting that for as long as it takes. */
-async function withDatabase(
-  { dataDir, databaseUrl, pgbouncer }: Pick<Config, 'dataDir' | 'databaseUrl' | 'pgbouncer'>,
-  work: (database: Database) => Promise<void>,
-): Promise<void> {
-  const use = async (connection: Parameters<typeof openDatabase>[0]['connection']): Promise<void> => {
-    const database = await openDatabase({ connection, pgbouncer, poolSize: 1 });
-    try {
-      await work(database);
-    } catch (error) {
-      if (error instanceof DatabaseFault && error.sqlState === UNDEFINED_TABLE) throw neverStarted();
-      throw error;
-    } finally {
-      await database.close();
-    }
-  };
-  if (databaseUrl !== undefined) return use({ connectionString: databaseUrl });
-  if (!hasEmbeddedDatabase(dataDir)) throw neverStarted(` in ${dataDir}`);
-  try {
-    const postgres = await startEmbeddedPostgres({ dataDir, log: createLogger('warn') });
-    try {
-      return await use(postgres.connection);
-    } finally {
-      await postgres.stop();
-    }
-  } catch (error) {
-    if (!(error instanceof DataDirectoryInUseError)) throw error;
-    const { connection, close } = embeddedConnection(dataDir);
-    try {
-      await use(connection);
-    } finally {
-      close();
-    }
-  }
-}
-
-/** SQLSTATE undefined_table: the schema was never made. */
-const UNDEFINED_TABLE = '42P01';
-
-const neverStarted = (where = ''): KeyFileError =>
-  new KeyFileError(
-    `there is no database${where} yet, so there is nothing to recover: start the server once (npm start)`,
-  );
-
 if (import.meta.main) {
   const terminal: Terminal = {
     say: (line) => void process.stdout.write(`${line}\n`),
     async ask(question) {
-      const lines = createInterface({ input: process.stdin, output: process.stderr });
-      try {
-        // At the end of the input no answer comes any more.
-        return await Promise.race([lines.question(question), once(lines, 'close').then(() => '')]);
-      } finally {
-        lines.close();
-      }
+      process.stderr.write(question);
+      const lines = createInterface({ input: process.stdin });
+      // The last line may have no end.
+      for await (const line of lines) return line;
+      return '';
     },
   };
-  runRecoveryCode(process.argv.slice(2), loadConfig(process.env), terminal).catch((error: Error) => {
-    process.stderr.write(`${error.message}\n`);
-    process.exitCode = 1;
-  });
+  run();
+
+  async function run(): Promise<void> {
+    try {
+      await runRecoveryCode(process.argv.slice(2), loadConfig(process.env), terminal);
+    } catch (error) {
+      process.stderr.write(`${(error as Error).message}\n`);
+      process.exitCode = 1;
+    }
+  }
 }
