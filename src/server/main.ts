@@ -1,12 +1,14 @@
 /** The edge of the process: environment, terminal and signals. */
-import { ConfigError, loadConfig } from './config.ts';
+
+import { resolve } from 'node:path';
+import { type Config, ConfigError, loadConfig } from './config.ts';
 import { createLogger } from './log.ts';
 import { type RunningServer, startServer } from './server.ts';
+import { explainStartFailure } from './start_failure.ts';
 
 const say = (line = ''): void => void process.stdout.write(`${line}\n`);
 
-async function main(): Promise<void> {
-  const config = loadConfig(process.env);
+async function main(config: Config): Promise<void> {
   const log = createLogger(config.logLevel);
   const starting = startServer(config, { log });
   let stopping = false;
@@ -14,6 +16,7 @@ async function main(): Promise<void> {
     // A second signal does not cut the stop short.
     if (stopping) return;
     stopping = true;
+    if (process.stdout.isTTY) say('\nstopping');
     void starting
       .then((server) => server.stop())
       .catch(() => {})
@@ -30,7 +33,9 @@ function announce({ grpcAddress, httpAddress, dataDir }: RunningServer, tls: boo
   say('passmanager is ready');
   say(`  gRPC                        ${scheme}://${grpcAddress.host}:${grpcAddress.port}`);
   say(`  Connect, gRPC-Web           ${scheme}://${httpAddress.host}:${httpAddress.port}`);
-  say(`  data                        ${dataDir ?? 'in the configured database'}`);
+  say(
+    `  data                        ${dataDir === undefined ? 'in the configured database' : resolve(dataDir)}`,
+  );
 }
 
 /** Shows the recovery code once, to a person; no log and no file ever holds it. */
@@ -48,11 +53,22 @@ async function introduceRecoveryCode(server: RunningServer, warn: (message: stri
   say();
 }
 
-main().catch((error: unknown) => {
-  const known = error instanceof ConfigError || (error instanceof Error && error.name !== 'Error');
-  process.stderr.write(
-    `passmanager did not start: ${error instanceof Error ? error.message : String(error)}\n`,
-  );
-  if (!known) process.stderr.write(`${error instanceof Error ? error.stack : ''}\n`);
+function fail(message: string): never {
+  process.stderr.write(`passmanager did not start: ${message}\n`);
   process.exit(1);
+}
+
+let config: Config;
+try {
+  config = loadConfig(process.env);
+} catch (error) {
+  if (error instanceof ConfigError) fail(error.message);
+  throw error;
+}
+main(config).catch((error: unknown) => {
+  if (!(error instanceof Error)) fail(String(error));
+  const explained = explainStartFailure(error, config);
+  // Errors with a name of their own say what to do.
+  if (explained === undefined && error.name === 'Error') fail(error.stack ?? error.message);
+  fail(explained ?? error.message);
 });
