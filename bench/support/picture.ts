@@ -11,6 +11,7 @@ export function picture(curves: readonly Curve[]): string {
     (curve, index) => `<g transform="translate(${PANEL.width * index} 0)">${panel(curve)}</g>`,
   );
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${PANEL.height}" font-family="sans-serif" font-size="11">
+<title>${escaped(curves.map(({ title }) => title).join(', '))}</title>
 <rect width="100%" height="100%" fill="#fff"/>
 ${panels.join('\n')}
 </svg>
