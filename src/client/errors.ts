@@ -1,5 +1,6 @@
 /** Everything the client library throws: one base class, a code that programs decide by, and what belongs to it. */
 
+import { connectionHint } from './connection_hint.ts';
 import type { EntryProblem, VaultEntry } from './entry.ts';
 
 /** What went wrong, as a word. */
@@ -142,7 +143,9 @@ export class TooManyRequestsError extends ServerRefusalError {
 /** The server could not be reached or could not serve, and all attempts were used up. The outcome may be unknown. */
 export class UnavailableError extends VaultError {
   constructor(cause?: unknown) {
-    super('unavailable', 'the server cannot be reached or cannot serve now', cause);
+    const hint = connectionHint(cause);
+    const message = 'the server cannot be reached or cannot serve now';
+    super('unavailable', hint === undefined ? message : `${message}: ${hint}`, cause);
   }
 }
 

@@ -71,7 +71,9 @@ const secureRandom = (bytes: number): Uint8Array => randomFillSync(new Uint8Arra
 export async function startServer(config: Config, parts: ServerParts): Promise<RunningServer> {
   const { log, random = secureRandom } = parts;
   const ending: (() => Promise<unknown> | unknown)[] = [];
+  let isEnding = false;
   const end = async (): Promise<void> => {
+    isEnding = true;
     for (const step of ending.reverse()) {
       await Promise.resolve()
         .then(step)
@@ -89,7 +91,10 @@ export async function startServer(config: Config, parts: ServerParts): Promise<R
       connection,
       poolSize: config.databasePoolSize,
       pgbouncer: config.pgbouncer,
-      onError: (error) => log.warn({ err: error }, 'a database connection was lost'),
+      onError: (error) => {
+        // PostgreSQL tells the last idle connections that it ends, too.
+        if (!isEnding) log.warn({ err: error }, 'a database connection was lost');
+      },
     });
     ending.push(() => database.close());
     await migrate(database);
