@@ -53,7 +53,9 @@ describe('the built package', function () {
 
   it('is built by npm run build from the same project file', async () => {
     const { scripts } = JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8'));
-    expect(scripts.build).to.equal('rm -rf dist && tsc -p tsconfig.build.json');
+    expect(scripts.build).to.equal(
+      'rm -rf dist && tsc -p tsconfig.build.json && chmod +x dist/src/cli/main.js',
+    );
   });
 
   it('exports nothing else', async () => {

@@ -1,5 +1,5 @@
 /**
- * `npm run demo [-- export.csv]` plays the main job against the running server, through the client library: register, log
+ * Plays the main job against the running server, through the client library: register, log
  * in, import a browser's password export, search, edit, change the password, read all again, and then look at what the
  * server's own tables hold of it. Deletes its account at the end.
  */
@@ -12,14 +12,13 @@ import {
   type NewEntry,
   parsePasswordCsv,
   registerUser,
-  UnavailableError,
   type Vault,
 } from '../client/node.ts';
 import { type Database, openDatabase } from '../database/database.ts';
 import { embeddedConnection } from '../database/embedded/embedded_postgres.ts';
 import { frame, sha256 } from '../protocol/bytes.ts';
 import { usernameHash } from '../protocol/username.ts';
-import { type Config, loadConfig } from '../server/config.ts';
+import type { Config } from '../server/config.ts';
 
 /** Where the demonstration speaks. */
 export interface Stage {
@@ -191,28 +190,4 @@ async function dumpTables(database: Database, stage: Stage): Promise<Buffer> {
     columns.push(...bytes);
   }
   return Buffer.concat(columns);
-}
-
-if (import.meta.main) {
-  const isTerminal = process.stdout.isTTY;
-  const stage: Stage = {
-    say: (line) => void process.stdout.write(`${isTerminal ? '\r\x1b[2K' : ''}${line}\n`),
-    progress: (line) => void (isTerminal && process.stdout.write(`\r\x1b[2K${line}`)),
-  };
-  try {
-    const { entries, importMs, passwordChangeMs, foundTexts } = await runDemo(
-      process.argv[2] ?? SAMPLE,
-      loadConfig(process.env),
-      stage,
-    );
-    stage.say(
-      `${entries} entries: imported in ${Math.round(importMs)} ms, password changed in ${Math.round(passwordChangeMs)} ms`,
-    );
-    if (foundTexts > 0) process.exitCode = 1;
-  } catch (error) {
-    process.stderr.write(`the demonstration ended early: ${(error as Error).message}\n`);
-    if (error instanceof UnavailableError)
-      process.stderr.write('It needs the running server: start it in another terminal with npm start.\n');
-    process.exitCode = 1;
-  }
 }

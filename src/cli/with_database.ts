@@ -13,16 +13,16 @@ import { createLogger } from '../server/log.ts';
 
 /**
  * Opens the database: by its URL, through the running server's PostgreSQL, or by starting that for as long as it takes.
- * Throws what `work` throws, KeyFileError where the server was never started, EmbeddedPostgresError or DatabaseFault.
+ * Answers and throws what `work` does; throws KeyFileError where the server was never started, EmbeddedPostgresError or DatabaseFault.
  */
-export async function withDatabase(
+export async function withDatabase<T>(
   { dataDir, databaseUrl, pgbouncer }: Pick<Config, 'dataDir' | 'databaseUrl' | 'pgbouncer'>,
-  work: (database: Database) => Promise<void>,
-): Promise<void> {
-  const use = async (connection: Parameters<typeof openDatabase>[0]['connection']): Promise<void> => {
+  work: (database: Database) => Promise<T>,
+): Promise<T> {
+  const use = async (connection: Parameters<typeof openDatabase>[0]['connection']): Promise<T> => {
     const database = await openDatabase({ connection, pgbouncer, poolSize: 1 });
     try {
-      await work(database);
+      return await work(database);
     } catch (error) {
       if (error instanceof DatabaseFault && error.sqlState === UNDEFINED_TABLE) throw neverStarted();
       throw error;
@@ -43,7 +43,7 @@ export async function withDatabase(
     if (!(error instanceof DataDirectoryInUseError)) throw error;
     const { connection, close } = embeddedConnection(dataDir);
     try {
-      await use(connection);
+      return await use(connection);
     } finally {
       close();
     }

@@ -69,7 +69,7 @@ export class WrongKeyFileError extends KeyFileError {
   constructor(path: string) {
     super(
       `the key file ${path} is not the one that this database was made with. Put the right one in its place, or move it ` +
-        'away and make a new one with the recovery code: npm run recovery-code -- recover',
+        'away and make a new one with the recovery code: npx passmanager keys recover',
     );
     this.name = 'WrongKeyFileError';
   }
@@ -80,7 +80,7 @@ export class MissingKeyFileError extends KeyFileError {
   constructor(path: string) {
     super(
       `the key file ${path} is missing, and without it nothing in this database opens. Restore it from its backup, or ` +
-        'make a new one with the recovery code: npm run recovery-code -- recover',
+        'make a new one with the recovery code: npx passmanager keys recover',
     );
     this.name = 'MissingKeyFileError';
   }
@@ -168,6 +168,49 @@ export async function recoverKeyFile(options: {
     return staged;
   });
   await publish();
+}
+
+/** What there is to know of the keys without showing one. */
+export interface KeyStatus {
+  /** Whether the key file opens all of them. */
+  readonly opens: boolean;
+  /** Why not, and what to do. */
+  readonly reason: string | undefined;
+  readonly hasRecoveryCode: boolean;
+  readonly keys: readonly {
+    readonly id: number;
+    readonly purpose: 'sealing' | 'lookup';
+    readonly state: 'active' | 'retired';
+    readonly createdAt: Date;
+  }[];
+}
+
+/** The state of the keys; nothing is changed. Throws DatabaseFault. */
+export async function readKeyStatus(options: { database: Database; keyFile: string }): Promise<KeyStatus> {
+  const { database, keyFile } = options;
+  const { rows } = await database.reads.execute(
+    'select id, purpose, key_file_slot, recovery_slot, canary, state, created_at from server_keys order by id',
+    [],
+  );
+  const keyRows = rows as (KeyRow & { readonly created_at: Date })[];
+  let reason: string | undefined;
+  try {
+    unlocked(keyRows, await wrappingKey(keyFile), keyFile, false);
+  } catch (error) {
+    if (!(error instanceof KeyFileError)) throw error;
+    reason = error.message;
+  }
+  return {
+    opens: reason === undefined,
+    reason,
+    hasRecoveryCode: keyRows.length > 0 && keyRows.every((row) => row.recovery_slot !== null),
+    keys: keyRows.map(({ id, purpose, state, created_at }) => ({
+      id,
+      purpose: purpose === PURPOSE_SEALING ? 'sealing' : 'lookup',
+      state: state === STATE_ACTIVE ? 'active' : 'retired',
+      createdAt: created_at,
+    })),
+  };
 }
 
 async function lockedKeyRows(transaction: Transaction): Promise<KeyRow[]> {

@@ -1,4 +1,4 @@
-/** The configuration: one table of settings, read from the environment by a pure function. */
+/** The configuration: one table of settings, and a pure function that reads it. Where the texts come from: config_sources.ts. */
 import { isIP } from 'node:net';
 import { availableParallelism } from 'node:os';
 import { LOG_LEVELS, type LogLevel } from './log.ts';
@@ -18,6 +18,7 @@ export interface Config {
   readonly reflection: boolean;
   readonly logLevel: LogLevel;
   readonly registration: 'open' | 'invite' | 'closed';
+  readonly workers: number;
   readonly srpWorkers: number;
   readonly srpQueueLimit: number;
   readonly maxConnections: number;
@@ -57,7 +58,12 @@ class Refused extends Error {}
 
 /** One setting. */
 export interface Setting {
+  /** Of the environment variable. */
   readonly name: string;
+  /** In the configuration file. */
+  readonly key: string;
+  /** Never shown; may be given as the path of a file that holds it, by the variable's name with _FILE. */
+  readonly secret: boolean;
   /** As the document prints it; none: empty. */
   readonly byDefault: string;
   readonly allowed: string;
@@ -70,7 +76,16 @@ const setting = (
   byDefault: string,
   description: string,
   [allowed, parse]: readonly [string, (text: string) => unknown],
-): Setting => ({ name: `PASSMANAGER_${name}`, byDefault, allowed, description, parse });
+  secret = false,
+): Setting => ({
+  name: `PASSMANAGER_${name}`,
+  key: name.toLowerCase(),
+  secret,
+  byDefault,
+  allowed,
+  description,
+  parse,
+});
 
 const refuse = (allowed: string): never => {
   throw new Refused(allowed);
@@ -138,6 +153,7 @@ export const SETTINGS = {
     '',
     'A PostgreSQL of your own, 14 or newer. None: the embedded one.',
     databaseUrl,
+    true,
   ),
   databasePoolSize: setting(
     'DATABASE_POOL_SIZE',
@@ -174,10 +190,16 @@ export const SETTINGS = {
     'Who may make an account: anybody, whoever has an invite, nobody.',
     oneOf('open', 'invite', 'closed'),
   ),
+  workers: setting(
+    'WORKERS',
+    '1',
+    'Processes that share the ports, for a machine with cores to spare.',
+    integer(1, 64),
+  ),
   srpWorkers: setting(
     'SRP_WORKERS',
     'cores, at most 2',
-    'Threads for the arithmetic of log-ins.',
+    'Threads for the arithmetic of log-ins, in each process.',
     integer(1, 64),
   ),
   srpQueueLimit: setting(
@@ -186,7 +208,12 @@ export const SETTINGS = {
     'Log-ins that may wait for a thread; more are refused with RQS03.',
     integer(1, 100_000),
   ),
-  maxConnections: setting('MAX_CONNECTIONS', '1024', 'Open connections of each door.', integer(1, 1_000_000)),
+  maxConnections: setting(
+    'MAX_CONNECTIONS',
+    '1024',
+    'Open connections of each door, in each process.',
+    integer(1, 1_000_000),
+  ),
   rateLimit: setting(
     'RATE_LIMIT',
     'on',
@@ -262,24 +289,30 @@ export function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host);
 }
 
-/** The configuration of an environment. Throws ConfigError with everything that is wrong and what is allowed instead. */
-export function loadConfig(environment: Readonly<Record<string, string | undefined>>): Config {
+/**
+ * The configuration of texts by the names of their variables. `labels`: what a message calls a setting, by name, where that
+ * is not its name. Throws ConfigError with everything that is wrong and what is allowed instead.
+ */
+export function loadConfig(
+  texts: Readonly<Record<string, string | undefined>>,
+  labels: ReadonlyMap<string, string> = new Map(),
+): Config {
   const problems: string[] = [];
   const known = new Set(Object.values(SETTINGS).map(({ name }) => name));
-  for (const name of Object.keys(environment)) {
+  for (const name of Object.keys(texts)) {
     if (name.startsWith('PASSMANAGER_') && !known.has(name) && !name.startsWith(TEST_PREFIX)) {
       problems.push(`${name} is not a setting (docs/configuration.md lists them)`);
     }
   }
   const read = <T>(key: Key, fallback: T): T => {
     const { name, parse } = SETTINGS[key] as Setting;
-    const text = environment[name];
+    const text = texts[name];
     if (text === undefined || text === '') return fallback;
     try {
       return parse(text) as T;
     } catch (error) {
       if (!(error instanceof Refused)) throw error;
-      problems.push(`${name} takes ${error.message}`);
+      problems.push(`${labels.get(name) ?? name} takes ${error.message}`);
       return fallback;
     }
   };
@@ -316,6 +349,7 @@ export function loadConfig(environment: Readonly<Record<string, string | undefin
     reflection: preset('reflection'),
     logLevel: preset('logLevel'),
     registration: read('registration', isLoopback(host) ? 'open' : 'invite'),
+    workers: preset('workers'),
     srpWorkers: read('srpWorkers', Math.min(2, availableParallelism())),
     srpQueueLimit: preset('srpQueueLimit'),
     maxConnections: preset('maxConnections'),
@@ -345,36 +379,4 @@ function contradictions({ grpcPort, httpPort }: Config): string[] {
   return grpcPort === httpPort && grpcPort !== 0
     ? ['PASSMANAGER_GRPC_PORT and PASSMANAGER_HTTP_PORT take two different ports']
     : [];
-}
-
-/** docs/configuration.md. */
-export function renderConfigurationDoc(): string {
-  const cell = (text: string): string => text.replaceAll('|', '\\|');
-  const rows = Object.values(SETTINGS).map(
-    ({ name, byDefault, allowed, description }) =>
-      `| \`${name}\` | ${byDefault === '' ? 'none' : cell(byDefault)} | ${cell(allowed)} | ${cell(description)} |`,
-  );
-  return [
-    '# Configuration',
-    '',
-    'Settings are environment variables. Unknown names with the prefix and bad values end the start with a message that',
-    'lists all of them and what is allowed; an empty value counts as none. This file is generated from',
-    'src/server/config.ts.',
-    '',
-    '| name | default | allowed | meaning |',
-    '|---|---|---|---|',
-    ...rows,
-    '',
-    '## Clear text',
-    '',
-    'Registration sends the verifier of a password in clear, and requests name their sessions. So the server listens on',
-    'another address than a loopback one only with `PASSMANAGER_TLS_CERT_FILE` and `PASSMANAGER_TLS_KEY_FILE`, or when',
-    '`PASSMANAGER_INSECURE` is on, which is for a proxy that does TLS in front of it, on a network that nobody else is on.',
-    '',
-    '## Who may register',
-    '',
-    'On a loopback address everybody may by default: whoever is on the machine. On any other it takes an invite. Behind a',
-    'proxy on the same machine the address is a loopback one and the callers are not: set `PASSMANAGER_REGISTRATION` there.',
-    '',
-  ].join('\n');
 }

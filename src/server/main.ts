@@ -1,7 +1,8 @@
 /** The edge of the process: environment, terminal and signals. */
 
 import { resolve } from 'node:path';
-import { type Config, ConfigError, loadConfig } from './config.ts';
+import { type Config, ConfigError } from './config.ts';
+import { readConfig } from './config_sources.ts';
 import { createLogger } from './log.ts';
 import { type RunningServer, startServer } from './server.ts';
 import { explainStartFailure } from './start_failure.ts';
@@ -42,7 +43,7 @@ function announce({ grpcAddress, httpAddress, dataDir }: RunningServer, tls: boo
 async function introduceRecoveryCode(server: RunningServer, warn: (message: string) => void): Promise<void> {
   if (server.hasRecoveryCode) return;
   if (!process.stdout.isTTY) {
-    warn('no recovery code was made yet; make and see one with: npm run recovery-code');
+    warn('no recovery code was made yet; make and see one with: npx passmanager keys recovery-code');
     return;
   }
   say();
@@ -60,7 +61,7 @@ function fail(message: string): never {
 
 let config: Config;
 try {
-  config = loadConfig(process.env);
+  config = readConfig(process.env);
 } catch (error) {
   if (error instanceof ConfigError) fail(error.message);
   throw error;

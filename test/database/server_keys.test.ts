@@ -105,9 +105,9 @@ describe('the server’s keys', () => {
   it('say what to do in every refusal', async () => {
     await start();
     await rename(keyFile, `${keyFile}.away`);
-    expect((await rejection(start())).message).to.contain('npm run recovery-code -- recover');
+    expect((await rejection(start())).message).to.contain('npx passmanager keys recover');
     await writeFile(keyFile, `${randomBytes(32).toString('hex')}\n`, { mode: 0o600 });
-    expect((await rejection(start())).message).to.contain('npm run recovery-code -- recover');
+    expect((await rejection(start())).message).to.contain('npx passmanager keys recover');
   });
 
   it('do not come back by a wrong or mistyped recovery code, nor by one that was replaced', async () => {

@@ -1,12 +1,5 @@
-import { readFileSync } from 'node:fs';
 import { expect } from 'chai';
-import {
-  ConfigError,
-  isLoopback,
-  loadConfig,
-  renderConfigurationDoc,
-  SETTINGS,
-} from '../../src/server/config.ts';
+import { ConfigError, isLoopback, loadConfig, SETTINGS } from '../../src/server/config.ts';
 
 const problemsOf = (environment: Record<string, string>): readonly string[] => {
   try {
@@ -152,10 +145,5 @@ describe('the configuration', () => {
     });
     loadConfig(environment);
     expect([...read]).to.have.members(Object.values(SETTINGS).map(({ name }) => name));
-  });
-
-  it('is what docs/configuration.md says', () => {
-    const document = readFileSync(new URL('../../docs/configuration.md', import.meta.url), 'utf8');
-    expect(document).to.equal(renderConfigurationDoc());
   });
 });

@@ -114,7 +114,7 @@ describe('the process', function () {
     for (let attempt = 0; attempt < 100 && !server.output.includes('recovery-code'); attempt += 1) {
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
-    expect(server.output).to.include('npm run recovery-code');
+    expect(server.output).to.include('npx passmanager keys recovery-code');
     expect(server.output).not.to.match(/([0-9A-Z]{4}-){7}/);
   });
 
@@ -140,7 +140,7 @@ describe('the process', function () {
     await rm(join(dataDir, 'key'));
     const missing = start();
     expect(await missing.exited).to.equal(1);
-    expect(missing.output).to.include('is missing').and.to.include('recovery-code -- recover');
+    expect(missing.output).to.include('is missing').and.to.include('npx passmanager keys recover');
   });
 
   it('refuses a second server on its data directory, and goes on', async () => {

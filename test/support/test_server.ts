@@ -10,6 +10,8 @@ import { createTestDatabase, type TestDatabase } from './test_database.ts';
 export interface TestServer {
   readonly running: RunningServer;
   readonly config: Config;
+  /** What `config` was read from, for commands beside the server. */
+  readonly settings: Readonly<Record<string, string>>;
   readonly database: TestDatabase;
   /** `127.0.0.1:port` of the gRPC door. */
   readonly grpcAddress: string;
@@ -37,7 +39,7 @@ export function databaseUrl({ connection }: TestDatabase): string {
 export async function startTestServer(options: TestServerOptions = {}): Promise<TestServer> {
   const directory = await mkdtemp(join(tmpdir(), 'pm-server-'));
   const database = options.shared?.database ?? (await createTestDatabase());
-  const config = loadConfig({
+  const settings = {
     PASSMANAGER_GRPC_PORT: '0',
     PASSMANAGER_HTTP_PORT: '0',
     PASSMANAGER_DATA_DIR: directory,
@@ -46,13 +48,15 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
     PASSMANAGER_RATE_LIMIT: 'off',
     ...(options.shared === undefined ? {} : { PASSMANAGER_KEY_FILE: options.shared.keyFile }),
     ...options.settings,
-  });
+  };
+  const config = loadConfig(settings);
   const logged: string[] = [];
   const log = createLogger('debug', { write: (line: string) => void logged.push(line) });
   const running = await startServer(config, { log, ...options.parts });
   return {
     running,
     config,
+    settings,
     database,
     grpcAddress: `127.0.0.1:${running.grpcAddress.port}`,
     httpUrl: `http://127.0.0.1:${running.httpAddress.port}`,

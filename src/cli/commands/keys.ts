@@ -1,0 +1,88 @@
+/** `passmanager keys`: the server's own keys, the file that opens them, and the code that replaces a lost file. */
+import { randomBytes } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { Command, Option } from 'commander';
+import { KeyFileError } from '../../database/key_file.ts';
+import {
+  type KeyStatus,
+  makeRecoveryCode,
+  readKeyStatus,
+  recoverKeyFile,
+} from '../../database/server_keys.ts';
+import type { CliContext } from '../context.ts';
+import { formatTable } from '../table.ts';
+import { withDatabase } from '../with_database.ts';
+
+/** The command. */
+export function keysCommand(context: CliContext): Command {
+  const { terminal } = context;
+  const keys = new Command('keys').description('the server’s keys, the key file and the recovery code');
+  const place = () => {
+    const config = context.config();
+    return { config, keyFile: config.keyFile ?? join(config.dataDir, 'key') };
+  };
+
+  keys
+    .command('status')
+    .description('show the keys, whether the key file opens them, and whether there is a recovery code')
+    .addOption(new Option('--json', 'print JSON'))
+    .action(async (options: { json?: boolean }) => {
+      const { config, keyFile } = place();
+      const status = await withDatabase(config, (database) => readKeyStatus({ database, keyFile }));
+      context.print({ keyFile, ...status }, options.json, describeStatus);
+      if (!status.opens) context.exitCode = 1;
+    });
+
+  keys
+    .command('recovery-code')
+    .description('make a new recovery code, in the place of any earlier one, and show it this once')
+    .action(async () => {
+      const { config, keyFile } = place();
+      const code = await withDatabase(config, (database) =>
+        makeRecoveryCode({ database, keyFile, random: randomBytes }),
+      );
+      terminal.say(
+        'Recovery code, shown this once. It takes the place of any earlier one. With it a lost key file can be',
+      );
+      terminal.say('made again; losing both loses every vault. Keep it away from this machine.');
+      terminal.say(`  ${code}`);
+    });
+
+  keys
+    .command('recover')
+    .description('make a lost key file again; asks for the recovery code, or reads it from standard input')
+    .action(async () => {
+      const { config, keyFile } = place();
+      await withDatabase(config, async (database) => {
+        if (existsSync(keyFile))
+          throw new KeyFileError(
+            `the key file ${keyFile} exists and is never overwritten: move it away first`,
+          );
+        const code = await terminal.ask('Recovery code: ');
+        await recoverKeyFile({ database, keyFile, code, random: randomBytes });
+      });
+      terminal.say(`The key file ${keyFile} was made. Start the server, and back the key file up.`);
+    });
+  return keys;
+}
+
+function describeStatus({
+  keyFile,
+  opens,
+  reason,
+  hasRecoveryCode,
+  keys,
+}: KeyStatus & { keyFile: string }): string[] {
+  return [
+    ...formatTable(
+      ['ID', 'PURPOSE', 'STATE', 'MADE'],
+      keys.map(({ id, purpose, state, createdAt }) => [id, purpose, state, createdAt.toISOString()]),
+    ),
+    '',
+    opens ? `The key file ${keyFile} opens them.` : `They do not open: ${reason}`,
+    hasRecoveryCode
+      ? 'There is a recovery code.'
+      : 'There is no recovery code: make one with passmanager keys recovery-code',
+  ];
+}

@@ -1,0 +1,15 @@
+/** `passmanager migrate`: brings the schema up to this version without starting the server. */
+import { Command } from 'commander';
+import { migrate } from '../../database/migrator.ts';
+import type { CliContext } from '../context.ts';
+import { withDatabase } from '../with_database.ts';
+
+/** The command. */
+export function migrateCommand(context: CliContext): Command {
+  return new Command('migrate')
+    .description('bring the database’s schema up to this version; the server’s start does so, too')
+    .action(async () => {
+      await withDatabase(context.config(), migrate);
+      context.terminal.say('The schema is up to date.');
+    });
+}

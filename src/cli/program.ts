@@ -1,0 +1,75 @@
+/** The `passmanager` command: its commands, and what their errors end with. */
+import { Command, CommanderError, Option } from 'commander';
+import { ConfigError } from '../server/config.ts';
+import { CONFIG_VARIABLE } from '../server/config_sources.ts';
+import { completionCommand } from './commands/completion.ts';
+import { configCommand } from './commands/config.ts';
+import { demoCommand } from './commands/demo.ts';
+import { invitesCommand } from './commands/invites.ts';
+import { keysCommand } from './commands/keys.ts';
+import { migrateCommand } from './commands/migrate.ts';
+import { serveCommand } from './commands/serve.ts';
+import { CliContext, type Environment } from './context.ts';
+import type { Terminal } from './terminal.ts';
+
+/** Exit codes (sysexits.h where it has one). */
+export const EXIT = { done: 0, failed: 1, usage: 64, configuration: 78 } as const;
+
+const EXIT_CODES = `
+Exit codes: 0 done, 1 not done (the message says why), 64 the command is not one, 78 the configuration is not good.
+doctor: 0 all is good, 1 warnings, 2 failures.`;
+
+/** The whole command. `context`: what its commands are run with. */
+export function createProgram(context: CliContext, version: string): Command {
+  const program = new Command('passmanager')
+    .description('A trust-free password-manager server: it never sees a password, a name, a key or an entry.')
+    .version(version, '-V, --version')
+    .addOption(new Option('-c, --config <file>', `the configuration file, as ${CONFIG_VARIABLE}`))
+    .addHelpText('after', EXIT_CODES)
+    .showHelpAfterError('(passmanager --help shows what there is)');
+  for (const make of [serveCommand, migrateCommand, configCommand, keysCommand, invitesCommand, demoCommand])
+    program.addCommand(make(context));
+  program.addCommand(completionCommand(context, program));
+  return program;
+}
+
+/** Runs the command line `parameters`. Answers the exit code; never throws. */
+export async function runProgram(
+  parameters: readonly string[],
+  terminal: Terminal,
+  environment: Environment,
+  version: string,
+): Promise<number> {
+  const settings: Record<string, string | undefined> = { ...environment };
+  const context = new CliContext(terminal, settings);
+  const program = createProgram(context, version);
+  const toTerminal = {
+    writeOut: (text: string) => terminal.say(text.replace(/\n$/, '')),
+    writeErr: (text: string) => terminal.note(text.replace(/\n$/, '')),
+  };
+  const prepare = (command: Command): void => {
+    command.exitOverride().configureOutput(toTerminal);
+    command.commands.forEach(prepare);
+  };
+  prepare(program);
+  program.hook('preAction', () => {
+    const file = program.opts<{ config?: string }>().config;
+    if (file !== undefined) settings[CONFIG_VARIABLE] = file;
+  });
+  try {
+    await program.parseAsync(parameters, { from: 'user' });
+    return context.exitCode;
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.done : EXIT.usage;
+    terminal.note(messageOf(error));
+    return error instanceof ConfigError ? EXIT.configuration : EXIT.failed;
+  }
+}
+
+/** Errors with a name of their own say what to do; of any other the place matters, too. */
+function messageOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  return error.name === 'Error' || error instanceof TypeError
+    ? (error.stack ?? error.message)
+    : error.message;
+}

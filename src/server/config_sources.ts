@@ -1,0 +1,164 @@
+/**
+ * Where settings come from: the environment, a file in TOML, and files that hold one secret each. The environment wins over
+ * the file. Reads files, and nothing else.
+ */
+import { existsSync, readFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { parse, TomlError } from 'smol-toml';
+import { type Config, ConfigError, loadConfig, SETTINGS, type Setting } from './config.ts';
+
+/** The variable that names the configuration file. */
+export const CONFIG_VARIABLE = 'PASSMANAGER_CONFIG';
+
+/** The configuration file where no variable names one: this, in the working directory, when it is there. */
+export const DEFAULT_CONFIG_FILE = 'passmanager.toml';
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/** The texts of all settings that were given, and where each comes from. */
+export interface SettingSources {
+  /** By the name of the variable, for loadConfig. */
+  readonly texts: Readonly<Record<string, string>>;
+  /** Where each of them was said, by the name of the variable. */
+  readonly origins: ReadonlyMap<string, string>;
+  /** The configuration file; undefined: there is none. */
+  readonly file: string | undefined;
+}
+
+/** A setting that was given, or its default. */
+export interface EffectiveSetting {
+  readonly name: string;
+  readonly key: string;
+  /** None: empty. A secret is hidden. */
+  readonly value: string;
+  /** `default`, `environment`, or the path of a file. */
+  readonly origin: string;
+}
+
+const HIDDEN = '(hidden)';
+
+const settings = (): readonly Setting[] => Object.values(SETTINGS);
+
+/** The configuration of an environment and the files that it names. Throws ConfigError with everything that is wrong. */
+export function readConfig(environment: Environment, workingDirectory = process.cwd()): Config {
+  return read(environment, workingDirectory).config;
+}
+
+/** Every setting as it is in force, in the order of the document, secrets hidden. Throws as readConfig does. */
+export function effectiveSettings(
+  environment: Environment,
+  workingDirectory = process.cwd(),
+): readonly EffectiveSetting[] {
+  const { texts, origins } = read(environment, workingDirectory);
+  return settings().map(({ name, key, byDefault, secret }) => {
+    const text = texts[name];
+    if (text === undefined || text === '') return { name, key, value: byDefault, origin: 'default' };
+    return { name, key, value: secret ? HIDDEN : text, origin: origins.get(name)! };
+  });
+}
+
+function read(environment: Environment, workingDirectory: string): SettingSources & { config: Config } {
+  const problems: string[] = [];
+  const sources = collectSources(environment, workingDirectory, problems);
+  const labels = new Map(
+    [...sources.origins]
+      .filter(([, origin]) => origin === sources.file)
+      .map(([name, origin]) => [name, `${keyOf(name)} in ${origin}`]),
+  );
+  try {
+    const config = loadConfig(sources.texts, labels);
+    if (problems.length > 0) throw new ConfigError(problems);
+    return { ...sources, config };
+  } catch (error) {
+    if (!(error instanceof ConfigError) || problems.length === 0 || error.problems === problems) throw error;
+    throw new ConfigError([...problems, ...error.problems]);
+  }
+}
+
+const keyOf = (name: string): string => name.slice('PASSMANAGER_'.length).toLowerCase();
+
+function collectSources(
+  environment: Environment,
+  workingDirectory: string,
+  problems: string[],
+): SettingSources {
+  const texts: Record<string, string> = {};
+  const origins = new Map<string, string>();
+  const file = configFileOf(environment, workingDirectory);
+  if (file !== undefined) {
+    for (const [name, text] of readTomlFile(file, problems)) {
+      texts[name] = text;
+      origins.set(name, file);
+    }
+  }
+  const own = { ...environment };
+  delete own[CONFIG_VARIABLE];
+  for (const { name } of settings().filter(({ secret }) => secret)) {
+    const variable = `${name}_FILE`;
+    const path = own[variable] ?? '';
+    delete own[variable];
+    if (path === '') continue;
+    if ((own[name] ?? '') !== '') {
+      problems.push(`${name} and ${variable} say the same thing: set one of them`);
+      continue;
+    }
+    try {
+      texts[name] = readFileSync(resolve(workingDirectory, path), 'utf8').trim();
+      origins.set(name, path);
+    } catch (error) {
+      problems.push(`${variable} names ${path}, which cannot be read (${codeOf(error)})`);
+    }
+  }
+  for (const [name, text] of Object.entries(own)) {
+    if (!name.startsWith('PASSMANAGER_') || text === undefined || text === '') continue;
+    texts[name] = text;
+    origins.set(name, 'environment');
+  }
+  return { texts, origins, file };
+}
+
+function configFileOf(environment: Environment, workingDirectory: string): string | undefined {
+  const named = environment[CONFIG_VARIABLE];
+  if (named !== undefined && named !== '') return resolve(workingDirectory, named);
+  const usual = join(workingDirectory, DEFAULT_CONFIG_FILE);
+  return existsSync(usual) ? usual : undefined;
+}
+
+/** The settings of a file as texts. What is wrong with the file goes to `problems`; values are never repeated there. */
+function readTomlFile(path: string, problems: string[]): readonly (readonly [string, string])[] {
+  let table: Record<string, unknown>;
+  try {
+    table = parse(readFileSync(path, 'utf8'));
+  } catch (error) {
+    problems.push(
+      error instanceof TomlError
+        ? `${path} is not TOML: line ${error.line}, column ${error.column}`
+        : `${path} cannot be read (${codeOf(error)})`,
+    );
+    return [];
+  }
+  const byKey = new Map(settings().map((setting) => [setting.key, setting]));
+  return Object.entries(table).flatMap(([key, value]) => {
+    const setting = byKey.get(key);
+    const text = textOf(value);
+    if (setting === undefined) {
+      problems.push(`${key} in ${path} is not a setting (docs/configuration.md lists them)`);
+    } else if (text === undefined) {
+      problems.push(`${key} in ${path} takes ${setting.allowed}`);
+    } else {
+      return [[setting.name, text] as const];
+    }
+    return [];
+  });
+}
+
+/** What a variable would say; undefined for what no variable can. */
+function textOf(value: unknown): string | undefined {
+  if (typeof value === 'string') return value;
+  if (typeof value === 'number') return String(value);
+  if (typeof value === 'boolean') return value ? 'on' : 'off';
+  if (Array.isArray(value) && value.every((each) => typeof each === 'string')) return value.join(',');
+  return undefined;
+}
+
+const codeOf = (error: unknown): string => (error as NodeJS.ErrnoException).code ?? 'unreadable';

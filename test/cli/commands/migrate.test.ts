@@ -1,0 +1,33 @@
+import { expect } from 'chai';
+import { migrations } from '../../../src/database/migrations/index.ts';
+import { runCli } from '../../support/cli.ts';
+import { createTestDatabase } from '../../support/test_database.ts';
+import { databaseUrl } from '../../support/test_server.ts';
+
+describe('passmanager migrate', () => {
+  it('refuses a database that a newer version used', async () => {
+    const database = await createTestDatabase();
+    try {
+      await database.query("insert into schema_migrations (name) values ('migration_of_tomorrow')");
+      const { code, notes } = await runCli(['migrate'], { PASSMANAGER_DATABASE_URL: databaseUrl(database) });
+      expect(code).to.equal(1);
+      expect(notes).to.include('newer');
+    } finally {
+      await database.drop();
+    }
+  });
+
+  it('makes the schema, and is done again without harm', async () => {
+    const database = await createTestDatabase({ migrated: false });
+    try {
+      for (let time = 0; time < 2; time += 1) {
+        const { code } = await runCli(['migrate'], { PASSMANAGER_DATABASE_URL: databaseUrl(database) });
+        expect(code).to.equal(0);
+      }
+      const rows = await database.query('select name from schema_migrations');
+      expect(rows).to.have.length(migrations.length);
+    } finally {
+      await database.drop();
+    }
+  });
+});

@@ -1,0 +1,49 @@
+import { expect } from 'chai';
+import { EXIT } from '../../src/cli/program.ts';
+import { runCli } from '../support/cli.ts';
+
+describe('the passmanager command', () => {
+  it('refuses what is no command and no option of one with the exit code of a usage error', async () => {
+    for (const line of [
+      '',
+      'sevre',
+      'config --colour',
+      'invites revoke',
+      'invites create --expires-in soon',
+    ]) {
+      const result = await runCli(line.split(' ').filter(Boolean));
+      expect(result.code, line).to.equal(EXIT.usage);
+    }
+    expect((await runCli(['sevre'])).notes).to.include('serve');
+  });
+
+  it('ends with the exit code of a bad configuration, and says all that is wrong', async () => {
+    const { code, notes, out } = await runCli(['config'], {
+      PASSMANAGER_GRPC_PORT: 'x',
+      PASSMANAGER_HOTS: 'y',
+    });
+    expect(code).to.equal(EXIT.configuration);
+    expect(notes).to.include('PASSMANAGER_GRPC_PORT').and.to.include('PASSMANAGER_HOTS');
+    expect(out).to.equal('');
+  });
+
+  it('ends with 1 when something is not done, and says why and what to do without a stack', async () => {
+    const { code, notes } = await runCli(['invites', 'list'], { PASSMANAGER_DATA_DIR: '/nonexistent/data' });
+    expect(code).to.equal(EXIT.failed);
+    expect(notes).to.include('npm start').and.not.to.include('    at ');
+  });
+
+  it('shows its version, its help with exit codes, and examples with a command', async () => {
+    expect(await runCli(['--version'])).to.deep.include({ code: 0, out: '1.2.3' });
+    const help = await runCli(['--help']);
+    expect(help).to.have.property('code', 0);
+    expect(help.out).to.include('Exit codes').and.to.include('invites');
+    expect((await runCli(['invites', 'create', '--help'])).out).to.include('Example');
+  });
+
+  it('takes the configuration file by an option', async () => {
+    const { code, notes } = await runCli(['--config', '/nonexistent.toml', 'config']);
+    expect(code).to.equal(EXIT.configuration);
+    expect(notes).to.include('/nonexistent.toml');
+  });
+});
