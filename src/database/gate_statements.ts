@@ -106,9 +106,8 @@ export function gatedRead(work: string): GatedRead {
 }
 
 /**
- * Composes a sealed read of at most one row: `columns` of what is left-joined by `join` to the user's row `u`. One update
- * that joins costs PostgreSQL a fifth less than the same as common table expressions. While a password change is open the
- * row comes along and the gate throws it away.
+ * Composes a sealed read of at most one row: `columns` of what is left-joined by `join` to the user's row `u`, as one
+ * update that joins. While a password change is open the row comes along and the gate throws it away.
  */
 export function gatedRowRead(columns: string, join: string): GatedRead {
   const answer = `s.kind as gate_kind, s.request_count as gate_request_count, ${READ_OPEN} as gate_change_open, ${columns}`;

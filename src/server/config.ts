@@ -18,7 +18,6 @@ export interface Config {
   readonly reflection: boolean;
   readonly logLevel: LogLevel;
   readonly registration: 'open' | 'invite' | 'closed';
-  readonly workers: number;
   readonly srpWorkers: number;
   readonly srpQueueLimit: number;
   readonly maxConnections: number;
@@ -190,16 +189,10 @@ export const SETTINGS = {
     'Who may make an account: anybody, whoever has an invite, nobody.',
     oneOf('open', 'invite', 'closed'),
   ),
-  workers: setting(
-    'WORKERS',
-    '1',
-    'Processes that share the ports, for a machine with cores to spare.',
-    integer(1, 64),
-  ),
   srpWorkers: setting(
     'SRP_WORKERS',
     'cores, at most 2',
-    'Threads for the arithmetic of log-ins, in each process.',
+    'Threads for the arithmetic of log-ins.',
     integer(1, 64),
   ),
   srpQueueLimit: setting(
@@ -208,12 +201,7 @@ export const SETTINGS = {
     'Log-ins that may wait for a thread; more are refused with RQS03.',
     integer(1, 100_000),
   ),
-  maxConnections: setting(
-    'MAX_CONNECTIONS',
-    '1024',
-    'Open connections of each door, in each process.',
-    integer(1, 1_000_000),
-  ),
+  maxConnections: setting('MAX_CONNECTIONS', '1024', 'Open connections of each door.', integer(1, 1_000_000)),
   rateLimit: setting(
     'RATE_LIMIT',
     'on',
@@ -349,7 +337,6 @@ export function loadConfig(
     reflection: preset('reflection'),
     logLevel: preset('logLevel'),
     registration: read('registration', isLoopback(host) ? 'open' : 'invite'),
-    workers: preset('workers'),
     srpWorkers: read('srpWorkers', Math.min(2, availableParallelism())),
     srpQueueLimit: preset('srpQueueLimit'),
     maxConnections: preset('maxConnections'),
