@@ -9,6 +9,7 @@ import { invitesCommand } from './commands/invites.ts';
 import { keysCommand } from './commands/keys.ts';
 import { migrateCommand } from './commands/migrate.ts';
 import { serveCommand } from './commands/serve.ts';
+import { usersCommand } from './commands/users.ts';
 import { CliContext, type Environment } from './context.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -27,7 +28,15 @@ export function createProgram(context: CliContext, version: string): Command {
     .addOption(new Option('-c, --config <file>', `the configuration file, as ${CONFIG_VARIABLE}`))
     .addHelpText('after', EXIT_CODES)
     .showHelpAfterError('(passmanager --help shows what there is)');
-  for (const make of [serveCommand, migrateCommand, configCommand, keysCommand, invitesCommand, demoCommand])
+  for (const make of [
+    serveCommand,
+    migrateCommand,
+    configCommand,
+    keysCommand,
+    invitesCommand,
+    usersCommand,
+    demoCommand,
+  ])
     program.addCommand(make(context));
   program.addCommand(completionCommand(context, program));
   return program;

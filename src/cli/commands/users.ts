@@ -1,0 +1,168 @@
+/** `passmanager users`: accounts, by their ids. The server knows no names, so nothing here does. */
+import { Command, InvalidArgumentError, Option } from 'commander';
+import type { Database } from '../../database/database.ts';
+import { isUuid } from '../../protocol/uuid.ts';
+import type { CliContext } from '../context.ts';
+import { formatBytes, formatTable } from '../table.ts';
+import { confirm } from '../terminal.ts';
+import { withDatabase } from '../with_database.ts';
+
+/** What the database knows of an account. */
+export interface UserRow {
+  readonly id: string;
+  readonly createdAt: Date;
+  /** Of its newest use of a session that is still there. */
+  readonly lastUsedAt: Date | null;
+  readonly entries: number;
+  /** Sealed bytes of its entries. */
+  readonly bytes: number;
+  readonly sessions: number;
+  readonly passwordChangeOpen: boolean;
+}
+
+/** An open session of an account. */
+export interface SessionRow {
+  readonly id: string;
+  readonly kind: 'login' | 'password change';
+  readonly createdAt: Date;
+  readonly lastUsedAt: Date;
+  /** None: it does not expire. */
+  readonly expiresAt: Date | null;
+  readonly requests: number;
+}
+
+/** An id that names no account. */
+export class NoSuchUserError extends Error {
+  constructor() {
+    super('there is no account of this id: passmanager users list');
+    this.name = 'NoSuchUserError';
+  }
+}
+
+/** Every account, or that of an id, the oldest first. Throws DatabaseFault. */
+export async function listUsers(database: Database, id: string | null = null): Promise<UserRow[]> {
+  const { rows } = await database.reads.execute(
+    `select u.id as "id", u.created_at as "createdAt", s.last_used_at as "lastUsedAt", u.entry_count as "entries",
+            d.bytes::float8 as "bytes", s.sessions::int as "sessions",
+            coalesce(u.change_expires_at > clock_timestamp(), false) as "passwordChangeOpen"
+       from users u,
+            lateral (select count(*) as sessions, max(last_used_at) as last_used_at from login_sessions where user_id = u.id) s,
+            lateral (select coalesce(sum(length(entry_name) + length(entry_data)), 0) as bytes
+                       from secure_data where user_id = u.id) d
+      where $1::uuid is null or u.id = $1
+      order by u.created_at, u.id`,
+    [id],
+  );
+  return rows as unknown as UserRow[];
+}
+
+/** The sessions of an account, the newest use first. Throws DatabaseFault. */
+export async function listSessions(database: Database, userId: string): Promise<SessionRow[]> {
+  const { rows } = await database.reads.execute(
+    `select id as "id", case kind when 1 then 'login' else 'password change' end as "kind", created_at as "createdAt",
+            last_used_at as "lastUsedAt", expires_at as "expiresAt", request_count::float8 as "requests"
+       from login_sessions where user_id = $1 order by last_used_at desc, id`,
+    [userId],
+  );
+  return rows as unknown as SessionRow[];
+}
+
+/** Deletes an account with every row of it. False where there is none. Throws DatabaseFault. */
+export async function deleteUser(database: Database, id: string): Promise<boolean> {
+  const { rows } = await database.writes.execute('delete from users where id = $1 returning id', [id]);
+  return rows.length > 0;
+}
+
+const when = (date: Date | null): string => date?.toISOString() ?? '';
+
+const parseId = (text: string): string => {
+  if (!isUuid(text)) throw new InvalidArgumentError('the id of an account, as list shows it.');
+  return text;
+};
+
+/** The command. */
+export function usersCommand(context: CliContext): Command {
+  const json = () => new Option('--json', 'print JSON');
+  const database = <T>(work: (database: Database) => Promise<T>) => withDatabase(context.config(), work);
+  const one = async (opened: Database, id: string): Promise<UserRow> => {
+    const [user] = await listUsers(opened, id);
+    if (user === undefined) throw new NoSuchUserError();
+    return user;
+  };
+  const users = new Command('users').description('list, show and delete accounts; the server knows no names');
+  users
+    .command('list')
+    .description('list all accounts')
+    .addOption(json())
+    .action(async (options: { json?: boolean }) => {
+      context.print(await database(listUsers), options.json, (rows) =>
+        formatTable(
+          ['ID', 'MADE', 'LAST USED', 'ENTRIES', 'SIZE', 'SESSIONS'],
+          rows.map((row) => [
+            row.id,
+            when(row.createdAt),
+            when(row.lastUsedAt),
+            row.entries,
+            formatBytes(row.bytes),
+            row.sessions,
+          ]),
+        ),
+      );
+    });
+  users
+    .command('show')
+    .description('show one account')
+    .argument('<id>', 'as list shows it', parseId)
+    .addOption(json())
+    .action(async (id: string, options: { json?: boolean }) => {
+      const user = await database((opened) => one(opened, id));
+      context.print(user, options.json, (row) => [
+        `account        ${row.id}`,
+        `made           ${when(row.createdAt)}`,
+        `last used      ${when(row.lastUsedAt) || 'by no session that is still there'}`,
+        `entries        ${row.entries}, ${formatBytes(row.bytes)}`,
+        `sessions       ${row.sessions}`,
+        `password change ${row.passwordChangeOpen ? 'open' : 'none'}`,
+      ]);
+    });
+  users
+    .command('sessions')
+    .description('list the sessions of an account')
+    .argument('<id>', 'as list shows it', parseId)
+    .addOption(json())
+    .action(async (id: string, options: { json?: boolean }) => {
+      const sessions = await database(async (opened) => {
+        await one(opened, id);
+        return listSessions(opened, id);
+      });
+      context.print(sessions, options.json, (rows) =>
+        formatTable(
+          ['ID', 'KIND', 'MADE', 'LAST USED', 'EXPIRES', 'REQUESTS'],
+          rows.map((row) => [
+            row.id,
+            row.kind,
+            when(row.createdAt),
+            when(row.lastUsedAt),
+            row.expiresAt === null ? 'never' : when(row.expiresAt),
+            row.requests,
+          ]),
+        ),
+      );
+    });
+  users
+    .command('delete')
+    .description('delete an account with all its entries; it cannot be undone')
+    .argument('<id>', 'as list shows it', parseId)
+    .option('--yes', 'do not ask')
+    .addHelpText('after', '\nExample: passmanager users delete 6f9619ff-8b86-4d01-b42d-00cf4fc964ff')
+    .action(async (id: string, options: { yes?: boolean }) => {
+      await database(async (opened) => {
+        const { entries } = await one(opened, id);
+        const question = `Delete account ${id} with its ${entries} entries, for good?`;
+        await confirm(context.terminal, question, options.yes === true);
+        if (!(await deleteUser(opened, id))) throw new NoSuchUserError();
+      });
+      context.terminal.say('The account is deleted.');
+    });
+  return users;
+}
