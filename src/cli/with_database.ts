@@ -13,16 +13,19 @@ import { createLogger } from '../server/log.ts';
 
 /**
  * Opens the database: by its URL, through the running server's PostgreSQL, or by starting that for as long as it takes.
- * Answers and throws what `work` does; throws KeyFileError where the server was never started, EmbeddedPostgresError or DatabaseFault.
+ * `isAlone`: no server can have it open meanwhile. Answers and throws what `work` does; throws KeyFileError where the server was never started, EmbeddedPostgresError or DatabaseFault.
  */
 export async function withDatabase<T>(
   { dataDir, databaseUrl, pgbouncer }: Pick<Config, 'dataDir' | 'databaseUrl' | 'pgbouncer'>,
-  work: (database: Database) => Promise<T>,
+  work: (database: Database, isAlone: boolean) => Promise<T>,
 ): Promise<T> {
-  const use = async (connection: Parameters<typeof openDatabase>[0]['connection']): Promise<T> => {
+  const use = async (
+    connection: Parameters<typeof openDatabase>[0]['connection'],
+    isAlone = false,
+  ): Promise<T> => {
     const database = await openDatabase({ connection, pgbouncer, poolSize: 1 });
     try {
-      return await work(database);
+      return await work(database, isAlone);
     } catch (error) {
       if (error instanceof DatabaseFault && error.sqlState === UNDEFINED_TABLE) throw neverStarted();
       throw error;
@@ -35,7 +38,7 @@ export async function withDatabase<T>(
   try {
     const postgres = await startEmbeddedPostgres({ dataDir, log: createLogger('warn') });
     try {
-      return await use(postgres.connection);
+      return await use(postgres.connection, true);
     } finally {
       await postgres.stop();
     }

@@ -9,16 +9,40 @@ import { openSync, SealBrokenError, sealSync } from './aead.ts';
 /** Length of the key id before a sealed value, in bytes. */
 const KEY_ID_BYTES = 4;
 
+/** A value under a server key that this process has not learnt of yet. */
+export class UnknownKeyError extends SealBrokenError {
+  constructor() {
+    super();
+    this.name = 'UnknownKeyError';
+  }
+}
+
 export class ColumnSealer {
-  readonly #serverKeys: ReadonlyMap<number, Uint8Array>;
-  readonly #currentId: number;
+  #serverKeys!: ReadonlyMap<number, Uint8Array>;
+  #currentId!: number;
   readonly #columnKeys = new Map<string, KeyObject>();
 
   /** `serverKeys`: 32 bytes by id; `currentId` seals, the others only open. Throws RangeError when it is not among them. */
   constructor(serverKeys: ReadonlyMap<number, Uint8Array>, currentId: number) {
+    this.useKeys(serverKeys, currentId);
+  }
+
+  /** Takes other server keys from now on. Parameters and error as the constructor's. */
+  useKeys(serverKeys: ReadonlyMap<number, Uint8Array>, currentId: number): void {
     if (!serverKeys.has(currentId)) throw new RangeError('the current key is not among the keys');
     this.#serverKeys = serverKeys;
     this.#currentId = currentId;
+    this.#columnKeys.clear();
+  }
+
+  /** The id of the key that seals. */
+  get currentId(): number {
+    return this.#currentId;
+  }
+
+  /** The ids of all keys, ascending. */
+  get ids(): number[] {
+    return [...this.#serverKeys.keys()].sort((one, other) => one - other);
   }
 
   /** The stored value: 32 bytes longer than the plaintext. */
@@ -30,12 +54,12 @@ export class ColumnSealer {
     );
   }
 
-  /** The plaintext of a stored value. Throws SealBrokenError for another row's or column's value, or an unknown key. */
+  /** The plaintext of a stored value. Throws SealBrokenError for another row's or column's value, and its kind UnknownKeyError. */
   open(table: string, column: string, rowId: string, stored: Uint8Array): Buffer {
     if (stored.length < KEY_ID_BYTES) throw new SealBrokenError();
     const id = new DataView(stored.buffer, stored.byteOffset, KEY_ID_BYTES).getUint32(0);
     const key = this.#columnKey(id, table, column);
-    if (key === undefined) throw new SealBrokenError();
+    if (key === undefined) throw new UnknownKeyError();
     return openSync(key, stored.subarray(KEY_ID_BYTES), frame('passmanager/v1 column', table, column, rowId));
   }
 

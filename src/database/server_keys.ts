@@ -11,13 +11,17 @@ import type { Database, Row, Transaction } from './database.ts';
 import { KeyFileError, readKeyFile, stageKeyFile, writeKeyFile } from './key_file.ts';
 import { formatRecoveryCode, parseRecoveryCode, RecoveryCodeError, recoveryKey } from './recovery_code.ts';
 
-const PURPOSE_SEALING = 1;
+/** What a key is for: sealing columns, or hiding names. */
+export const PURPOSE_SEALING = 1;
 const PURPOSE_LOOKUP = 2;
-const STATE_ACTIVE = 1;
+/** What a key does: the active one seals, a retired one opens, a staged one opens and is about to seal. */
+export const STATE_ACTIVE = 1;
+export const STATE_RETIRED = 2;
+export const STATE_STAGED = 3;
 const KEY_BYTES = 32;
 
 /** Secure random bytes. */
-type Random = (bytes: number) => Uint8Array;
+export type Random = (bytes: number) => Uint8Array;
 
 interface KeyRow extends Row {
   readonly id: number;
@@ -104,9 +108,79 @@ export async function openServerKeys(options: {
       [1, PURPOSE_SEALING],
       [2, PURPOSE_LOOKUP],
     ] as const) {
-      await insertKey(transaction, id, purpose, random(KEY_BYTES), key);
+      const serverKey = random(KEY_BYTES);
+      await insertKey(transaction, { id, purpose, state: STATE_ACTIVE, serverKey, fileKey: key });
     }
     return unlocked(await lockedKeyRows(transaction), key, keyFile, true);
+  });
+}
+
+/**
+ * Takes over keys that were made, activated or retired since: `sealer` seals and opens with those of the database.
+ * Answers whether there was anything new. Throws KeyFileError and its kinds, DatabaseFault; the keys stay as they were then.
+ */
+export async function refreshSealer(options: {
+  database: Database;
+  keyFile: string;
+  sealer: ColumnSealer;
+}): Promise<boolean> {
+  const { database, keyFile, sealer } = options;
+  const { rows } = await database.reads.execute(SELECT_KEYS, []);
+  const sealing = (rows as KeyRow[]).filter(({ purpose }) => purpose === PURPOSE_SEALING);
+  const current = sealing.find(({ state }) => state === STATE_ACTIVE);
+  const ids = sealing.map(({ id }) => id);
+  if (current?.id === sealer.currentId && ids.join() === sealer.ids.join()) return false;
+  const { keys, currentId } = openedSealingKeys(rows as KeyRow[], await wrappingKey(keyFile), keyFile);
+  sealer.useKeys(keys, currentId);
+  return true;
+}
+
+/**
+ * Makes a sealing key that every server is to learn of before it seals anything, or finds the one that an earlier run
+ * left. With it comes a new recovery code for all keys, since nobody keeps the secret of the one before. Answers the
+ * key's id and the code's text. Throws KeyFileError and its kinds.
+ */
+export async function stageSealingKey(options: {
+  database: Database;
+  keyFile: string;
+  random: Random;
+}): Promise<{ id: number; recoveryCode: string }> {
+  const { database, keyFile, random } = options;
+  const secret = random(20);
+  const id = await database.transaction(async (transaction) => {
+    const rows = await lockedKeyRows(transaction);
+    if (rows.length === 0) throw new KeyFileError('the server has no keys yet: start it once');
+    const fileKey = await wrappingKey(keyFile);
+    let staged = rows.find(({ state }) => state === STATE_STAGED)?.id;
+    if (staged === undefined) {
+      staged = Math.max(...rows.map((row) => row.id)) + 1;
+      await insertKey(transaction, {
+        id: staged,
+        purpose: PURPOSE_SEALING,
+        state: STATE_STAGED,
+        serverKey: random(KEY_BYTES),
+        fileKey,
+      });
+    }
+    await wrapForRecovery(transaction, fileKey, keyFile, secret);
+    return staged;
+  });
+  return { id, recoveryCode: formatRecoveryCode(secret) };
+}
+
+/** Has a staged key seal from now on, in the place of the active one, which still opens. Nothing where it does already. */
+export async function activateSealingKey(database: Database, id: number): Promise<void> {
+  await database.transaction(async (transaction) => {
+    await lockedKeyRows(transaction);
+    const { rows } = await transaction.execute(
+      'update server_keys set state = $2 where id = $1 and state = $3 returning id',
+      [id, STATE_ACTIVE, STATE_STAGED],
+    );
+    if (rows.length === 0) return;
+    await transaction.execute(
+      'update server_keys set state = $2 where id <> $1 and purpose = $3 and state = $4',
+      [id, STATE_RETIRED, PURPOSE_SEALING, STATE_ACTIVE],
+    );
   });
 }
 
@@ -121,18 +195,28 @@ export async function makeRecoveryCode(options: {
 }): Promise<string> {
   const { database, keyFile, random } = options;
   const secret = random(20);
-  const wrap = createSecretKey(recoveryKey(secret));
   await database.transaction(async (transaction) => {
     const rows = await lockedKeyRows(transaction);
     if (rows.length === 0) throw new KeyFileError('the server has no keys yet: start it once');
-    const key = createSecretKey(await wrappingKey(keyFile));
-    for (const row of rows) {
-      const serverKey = openSlot(key, row, 'key_file_slot', keyFile);
-      const slot = sealSync(wrap, serverKey, slotAad(row.id, row.purpose, 'recovery_slot'));
-      await transaction.execute('update server_keys set recovery_slot = $2 where id = $1', [row.id, slot]);
-    }
+    await wrapForRecovery(transaction, await wrappingKey(keyFile), keyFile, secret);
   });
   return formatRecoveryCode(secret);
+}
+
+/** Wraps every key under the recovery code of a secret (20 bytes). */
+async function wrapForRecovery(
+  transaction: Transaction,
+  fileKey: Uint8Array,
+  keyFile: string,
+  secret: Uint8Array,
+): Promise<void> {
+  const wrap = createSecretKey(recoveryKey(secret));
+  const key = createSecretKey(fileKey);
+  for (const row of await lockedKeyRows(transaction)) {
+    const serverKey = openSlot(key, row, 'key_file_slot', keyFile);
+    const slot = sealSync(wrap, serverKey, slotAad(row.id, row.purpose, 'recovery_slot'));
+    await transaction.execute('update server_keys set recovery_slot = $2 where id = $1', [row.id, slot]);
+  }
 }
 
 /** Makes a new key file with the recovery code, in the place of one that is lost. Throws RecoveryCodeError for a wrong code. */
@@ -180,7 +264,7 @@ export interface KeyStatus {
   readonly keys: readonly {
     readonly id: number;
     readonly purpose: 'sealing' | 'lookup';
-    readonly state: 'active' | 'retired';
+    readonly state: 'active' | 'retired' | 'staged';
     readonly createdAt: Date;
   }[];
 }
@@ -207,7 +291,7 @@ export async function readKeyStatus(options: { database: Database; keyFile: stri
     keys: keyRows.map(({ id, purpose, state, created_at }) => ({
       id,
       purpose: purpose === PURPOSE_SEALING ? 'sealing' : 'lookup',
-      state: state === STATE_ACTIVE ? 'active' : 'retired',
+      state: state === STATE_ACTIVE ? 'active' : state === STATE_STAGED ? 'staged' : 'retired',
       createdAt: created_at,
     })),
   };
@@ -215,12 +299,12 @@ export async function readKeyStatus(options: { database: Database; keyFile: stri
 
 async function lockedKeyRows(transaction: Transaction): Promise<KeyRow[]> {
   await transaction.execute('lock table server_keys in exclusive mode', []);
-  const { rows } = await transaction.execute(
-    'select id, purpose, key_file_slot, recovery_slot, canary, state from server_keys order by id',
-    [],
-  );
+  const { rows } = await transaction.execute(SELECT_KEYS, []);
   return rows as KeyRow[];
 }
+
+const SELECT_KEYS =
+  'select id, purpose, key_file_slot, recovery_slot, canary, state from server_keys order by id';
 
 /** The key file is on disk before the row that needs it is committed. */
 async function newKeyFile(path: string, random: Random): Promise<Uint8Array> {
@@ -237,11 +321,9 @@ async function wrappingKey(path: string): Promise<Uint8Array> {
 
 async function insertKey(
   transaction: Transaction,
-  id: number,
-  purpose: number,
-  serverKey: Uint8Array,
-  fileKey: Uint8Array,
+  key: { id: number; purpose: number; state: number; serverKey: Uint8Array; fileKey: Uint8Array },
 ): Promise<void> {
+  const { id, purpose, state, serverKey, fileKey } = key;
   const slot = sealSync(createSecretKey(fileKey), serverKey, slotAad(id, purpose, 'key_file_slot'));
   const canary = sealSync(
     createSecretKey(serverKey),
@@ -250,7 +332,7 @@ async function insertKey(
   );
   await transaction.execute(
     'insert into server_keys (id, purpose, key_file_slot, canary, state) values ($1, $2, $3, $4, $5)',
-    [id, purpose, slot, canary, STATE_ACTIVE],
+    [id, purpose, slot, canary, state],
   );
 }
 
@@ -260,24 +342,33 @@ function unlocked(
   path: string,
   isFirstStart: boolean,
 ): ServerKeys {
-  const wrap = createSecretKey(fileKey);
-  const opened = rows.map((row) => ({ row, serverKey: openSlot(wrap, row, 'key_file_slot', path) }));
-  const sealing = opened.filter(({ row }) => row.purpose === PURPOSE_SEALING);
-  const current = sealing.filter(({ row }) => row.state === STATE_ACTIVE).at(-1);
-  const lookup = opened.find(({ row }) => row.purpose === PURPOSE_LOOKUP);
-  if (current === undefined || lookup === undefined) {
-    throw new KeyFileError('the database lacks one of the server keys: restore it from its backup');
-  }
+  const { keys, currentId } = openedSealingKeys(rows, fileKey, path);
+  const lookup = rows.find(({ purpose }) => purpose === PURPOSE_LOOKUP);
+  if (lookup === undefined) throw incomplete();
   return new ServerKeys({
-    sealer: new ColumnSealer(
-      new Map(sealing.map(({ row, serverKey }) => [row.id, serverKey])),
-      current.row.id,
-    ),
-    lookupKey: lookup.serverKey,
+    sealer: new ColumnSealer(keys, currentId),
+    lookupKey: openSlot(createSecretKey(fileKey), lookup, 'key_file_slot', path),
     isFirstStart,
     hasRecoveryCode: rows.every((row) => row.recovery_slot !== null),
   });
 }
+
+/** The keys that open columns, by id, and which of them seals. */
+function openedSealingKeys(
+  rows: readonly KeyRow[],
+  fileKey: Uint8Array,
+  path: string,
+): { keys: Map<number, Uint8Array>; currentId: number } {
+  const wrap = createSecretKey(fileKey);
+  const sealing = rows.filter(({ purpose }) => purpose === PURPOSE_SEALING);
+  const keys = new Map(sealing.map((row) => [row.id, openSlot(wrap, row, 'key_file_slot', path)]));
+  const current = sealing.find(({ state }) => state === STATE_ACTIVE);
+  if (current === undefined) throw incomplete();
+  return { keys, currentId: current.id };
+}
+
+const incomplete = (): KeyFileError =>
+  new KeyFileError('the database lacks one of the server keys: restore it from its backup');
 
 /** The server key of a slot; the canary tells whether it is the one that the database was sealed with. */
 function openSlot(wrap: KeyObject, row: KeyRow, slot: 'key_file_slot', path: string): Buffer {

@@ -12,6 +12,7 @@ import {
   type Failure,
   FailureSchema,
 } from '../../gen/passmanager/common/v1/error_pb.ts';
+import { UnknownKeyError } from '../database/column_sealer.ts';
 import { DatabaseFault } from '../database/sqlstate.ts';
 import { SrpQueueFullError, SrpWorkerLostError } from './srp/srp_pool.ts';
 
@@ -206,7 +207,7 @@ export const registrationRefused = (): RpcFailure => single('invite_code', Error
 export function toFailure(error: unknown): RpcFailure {
   if (error instanceof RpcFailure) return error;
   if (error instanceof SrpQueueFullError) return tooManyRequests(1);
-  if (error instanceof SrpWorkerLostError) return temporaryOutage(error);
+  if (error instanceof UnknownKeyError || error instanceof SrpWorkerLostError) return temporaryOutage(error);
   if (error instanceof DatabaseFault) {
     switch (error.kind) {
       case 'outage':

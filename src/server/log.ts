@@ -24,6 +24,8 @@ export interface LogFields {
   readonly signal?: string;
   /** Of a thread. */
   readonly exitCode?: number;
+  /** Of a server key. */
+  readonly keyId?: number;
 }
 
 const KNOWN_FIELDS: ReadonlySet<string> = new Set(
@@ -36,6 +38,7 @@ const KNOWN_FIELDS: ReadonlySet<string> = new Set(
     code: 0,
     signal: 0,
     exitCode: 0,
+    keyId: 0,
   } satisfies Record<keyof LogFields, 0>),
 );
 

@@ -35,6 +35,7 @@ import {
   PENDING_CREDENTIALS,
   WRITE_NEW_BYTES,
 } from '../database/password_change_statements.ts';
+import { sessionRowId } from '../database/sealed_columns.ts';
 import type { ServerKeys } from '../database/server_keys.ts';
 import { DELETE_ALL_SESSIONS, DELETE_ATTEMPTS } from '../database/user_statements.ts';
 import { passwordChangeContext, passwordCommitContext, pendingDigest } from '../protocol/handshake.ts';
@@ -53,7 +54,7 @@ import {
 import type { HandlerOf } from './pipeline.ts';
 import type { Account, RequestGate, SealedCall } from './request_gate.ts';
 import type { RevisionFeed } from './revision_feed.ts';
-import { SESSION_KIND_PASSWORD_CHANGE, type SessionKeys, sessionRowId } from './session_keys.ts';
+import { SESSION_KIND_PASSWORD_CHANGE, type SessionKeys } from './session_keys.ts';
 import type { SrpPool } from './srp/srp_pool.ts';
 
 interface StartRow extends Row {

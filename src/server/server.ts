@@ -18,6 +18,7 @@ import { FieldRules } from './field_rules.ts';
 import { createGrpcDoor } from './grpc_door.ts';
 import { Housekeeping } from './housekeeping.ts';
 import { createHttpDoor } from './http_door.ts';
+import { KeyRefresh } from './key_refresh.ts';
 import type { Logger } from './log.ts';
 import { PasswordHandler } from './password_handler.ts';
 import { serviceRpcs } from './pipeline.ts';
@@ -40,6 +41,8 @@ export interface ServerParts {
   readonly housekeepingMs?: number;
   /** How often the database is asked whether it answers. Default: two seconds. */
   readonly readinessMs?: number;
+  /** How often the server looks for keys that were rotated. Default: five seconds. */
+  readonly keyRefreshMs?: number;
 }
 
 /** A server that serves. */
@@ -100,6 +103,10 @@ export async function startServer(config: Config, parts: ServerParts): Promise<R
     await migrate(database);
     const keyFile = config.keyFile ?? join(config.dataDir, 'key');
     const keys = await openServerKeys({ database, keyFile, random });
+
+    const keyRefresh = new KeyRefresh({ database, keyFile, sealer: keys.sealer, log }, parts.keyRefreshMs);
+    keyRefresh.start();
+    ending.push(() => keyRefresh.stop());
 
     const srp = new SrpPool({ workers: config.srpWorkers, queueLimit: config.srpQueueLimit, log });
     ending.push(() => srp.stop());

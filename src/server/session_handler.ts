@@ -12,6 +12,7 @@ import {
 import { sealSync } from '../database/aead.ts';
 import type { Database } from '../database/database.ts';
 import { UNLIMITED_REQUESTS } from '../database/gate_statements.ts';
+import { sessionRowId } from '../database/sealed_columns.ts';
 import type { ServerKeys } from '../database/server_keys.ts';
 import {
   CONSUME_LOGIN_ATTEMPT,
@@ -33,7 +34,7 @@ import { fieldNotFound, notDecrypted } from './errors.ts';
 import type { HandlerOf } from './pipeline.ts';
 import type { RequestGate, SealedCall } from './request_gate.ts';
 import type { RevisionFeed } from './revision_feed.ts';
-import { SESSION_KIND_LOGIN, type SessionKeys, sessionKeySet, sessionRowId } from './session_keys.ts';
+import { SESSION_KIND_LOGIN, type SessionKeys, sessionKeySet } from './session_keys.ts';
 import type { SrpPool } from './srp/srp_pool.ts';
 
 /** The limits of sessions. Undefined caps: none. */

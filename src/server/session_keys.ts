@@ -3,6 +3,7 @@ import { createSecretKey, type KeyObject } from 'node:crypto';
 import type { ColumnSealer } from '../database/column_sealer.ts';
 import type { Executor } from '../database/database.ts';
 import { SESSION_KEY } from '../database/gate_statements.ts';
+import { sessionRowId } from '../database/sealed_columns.ts';
 import { deriveSessionKeys } from '../protocol/keys.ts';
 
 /** What a session may do: 1 login, 2 password change. As in the column and in the contract's SessionKind. */
@@ -18,15 +19,6 @@ export interface SessionKeySet {
   readonly clientToServer: KeyObject;
   /** AES-256 key of responses. */
   readonly serverToClient: KeyObject;
-}
-
-/** Names a session's row for its seal: what is moved to another user or kind does not open. */
-export function sessionRowId({
-  sessionId,
-  userId,
-  kind,
-}: Pick<SessionKeySet, 'sessionId' | 'userId' | 'kind'>): string {
-  return `${sessionId} ${userId} ${kind}`;
 }
 
 /** Derives a session's key set from K (32 bytes). */

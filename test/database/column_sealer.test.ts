@@ -1,7 +1,7 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { expect } from 'chai';
 import { SealBrokenError } from '../../src/database/aead.ts';
-import { ColumnSealer } from '../../src/database/column_sealer.ts';
+import { ColumnSealer, UnknownKeyError } from '../../src/database/column_sealer.ts';
 
 const first = randomBytes(32);
 const second = randomBytes(32);
@@ -51,6 +51,22 @@ describe('ColumnSealer', () => {
     const stored = sealer.seal('users', 'srp_salt', row, plaintext);
     stored.writeUInt32BE(2, 0);
     expect(() => sealer.open('users', 'srp_salt', row, stored)).to.throw(SealBrokenError);
+  });
+
+  it('tells a value under a key that it has not learnt of from one that is broken', () => {
+    const sealer = new ColumnSealer(new Map([[1, first]]), 1);
+    const ofAnother = new ColumnSealer(new Map([[2, second]]), 2).seal('users', 'srp_salt', row, plaintext);
+    expect(() => sealer.open('users', 'srp_salt', row, ofAnother)).to.throw(UnknownKeyError);
+    sealer.useKeys(
+      new Map([
+        [1, first],
+        [2, second],
+      ]),
+      2,
+    );
+    expect(sealer.open('users', 'srp_salt', row, ofAnother)).to.deep.equal(plaintext);
+    expect(sealer.seal('users', 'srp_salt', row, plaintext).readUInt32BE(0)).to.equal(2);
+    expect(() => sealer.useKeys(new Map([[1, first]]), 2)).to.throw(RangeError);
   });
 
   it('opens what it sealed: the key id, then 28 bytes more than the plaintext', () => {

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { Code } from '@connectrpc/connect';
 import { expect } from 'chai';
 import { ErrorCode, ErrorCodeSchema, FailureSchema } from '../../gen/passmanager/common/v1/error_pb.ts';
+import { UnknownKeyError } from '../../src/database/column_sealer.ts';
 import { DatabaseFault, type FaultKind } from '../../src/database/sqlstate.ts';
 import * as errors from '../../src/server/errors.ts';
 import { SrpQueueFullError, SrpWorkerLostError } from '../../src/server/srp/srp_pool.ts';
@@ -148,6 +149,7 @@ describe('what was thrown, as a failure', () => {
 
   it('is SVR01 for a thread of log-ins that died', () => {
     expect(errors.toFailure(new SrpWorkerLostError()).errors[0]?.code).to.equal(21);
+    expect(errors.toFailure(new UnknownKeyError()).errors[0]?.code).to.equal(21);
   });
 
   it('is itself for a failure, and SVR00 for anything else', () => {

@@ -3,8 +3,9 @@ import { expect } from 'chai';
 import { openSync, SealBrokenError, sealSync } from '../../src/database/aead.ts';
 import { ColumnSealer } from '../../src/database/column_sealer.ts';
 import type { Executor } from '../../src/database/database.ts';
+import { sessionRowId } from '../../src/database/sealed_columns.ts';
 import { deriveSessionKeys } from '../../src/protocol/keys.ts';
-import { SessionKeys, sessionKeySet, sessionRowId } from '../../src/server/session_keys.ts';
+import { SessionKeys, sessionKeySet } from '../../src/server/session_keys.ts';
 import { rejection } from '../support/rejection.ts';
 
 const sealer = new ColumnSealer(new Map([[1, new Uint8Array(randomBytes(32))]]), 1);

@@ -145,6 +145,13 @@ export class RawSession {
     );
   }
 
+  /** The same session on another way to a server. */
+  over(transport: Transport): RawSession {
+    const same = new RawSession(transport, this.sessionId, this.clientToServer, this.serverToClient);
+    same.next = this.next;
+    return same;
+  }
+
   /** The sealed envelope of a payload. */
   async envelope(path: string, plaintext: Uint8Array, requestNumber: bigint) {
     const aad = requestAad(path, this.sessionId, requestNumber);

@@ -4,6 +4,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command, Option } from 'commander';
 import { KeyFileError } from '../../database/key_file.ts';
+import { countUnderOtherKeys, rotateSealingKey } from '../../database/key_rotation.ts';
 import {
   type KeyStatus,
   makeRecoveryCode,
@@ -12,12 +13,20 @@ import {
 } from '../../database/server_keys.ts';
 import type { CliContext } from '../context.ts';
 import { formatTable } from '../table.ts';
+import { confirm } from '../terminal.ts';
 import { withDatabase } from '../with_database.ts';
 
 /** The command. */
 export function keysCommand(context: CliContext): Command {
   const { terminal } = context;
   const keys = new Command('keys').description('the server’s keys, the key file and the recovery code');
+  const sayCode = (code: string): void => {
+    terminal.say(
+      'Recovery code, shown this once. It takes the place of any earlier one. With it a lost key file can be',
+    );
+    terminal.say('made again; losing both loses every vault. Keep it away from this machine.');
+    terminal.say(`  ${code}`);
+  };
   const place = () => {
     const config = context.config();
     return { config, keyFile: config.keyFile ?? join(config.dataDir, 'key') };
@@ -29,7 +38,13 @@ export function keysCommand(context: CliContext): Command {
     .addOption(new Option('--json', 'print JSON'))
     .action(async (options: { json?: boolean }) => {
       const { config, keyFile } = place();
-      const status = await withDatabase(config, (database) => readKeyStatus({ database, keyFile }));
+      const status = await withDatabase(config, async (database) => {
+        const keys = await readKeyStatus({ database, keyFile });
+        const sealing = keys.keys.find(({ purpose, state }) => purpose === 'sealing' && state === 'active');
+        const rowsUnderOtherKeys =
+          sealing === undefined ? 0 : await countUnderOtherKeys(database, sealing.id);
+        return { ...keys, rowsUnderOtherKeys };
+      });
       context.print({ keyFile, ...status }, options.json, describeStatus);
       if (!status.opens) context.exitCode = 1;
     });
@@ -42,11 +57,48 @@ export function keysCommand(context: CliContext): Command {
       const code = await withDatabase(config, (database) =>
         makeRecoveryCode({ database, keyFile, random: randomBytes }),
       );
-      terminal.say(
-        'Recovery code, shown this once. It takes the place of any earlier one. With it a lost key file can be',
+      sayCode(code);
+    });
+
+  keys
+    .command('rotate')
+    .description(
+      'make a new sealing key and seal everything again under it, while the server serves or stands',
+    )
+    .addHelpText(
+      'after',
+      `
+Every server must run this version. Beside a server it waits a quarter of a minute until all know the new key; then all
+accounts and sessions are written again. Shows a new recovery code at once: the one before is void from then on. Cut short, it goes on when run again.`,
+    )
+    .addOption(new Option('--yes', 'do not ask'))
+    .action(async (options: { yes?: boolean }) => {
+      const { config, keyFile } = place();
+      await confirm(
+        terminal,
+        'Rotate the sealing key? The recovery code of today will be void, and a new one is shown.',
+        options.yes === true,
       );
-      terminal.say('made again; losing both loses every vault. Keep it away from this machine.');
-      terminal.say(`  ${code}`);
+      const { rows, left } = await withDatabase(config, (database, isAlone) =>
+        rotateSealingKey({
+          database,
+          keyFile,
+          random: randomBytes,
+          ...(isAlone ? { stagedMs: 0 } : {}),
+          tell: (step) => {
+            if (step.step === 'staged') {
+              sayCode(step.recoveryCode);
+              terminal.note(`Key ${step.keyId} is staged; every server learns of it now.`);
+            } else if (step.step === 'active') terminal.note(`Key ${step.keyId} seals from now on.`);
+            else terminal.progress(`${step.rows} rows sealed again`);
+          },
+        }),
+      );
+      terminal.say(`${rows} rows were sealed again under the new key.`);
+      if (left > 0) {
+        terminal.note(`${left} rows were held by others all the time: run this again.`);
+        context.exitCode = 1;
+      }
     });
 
   keys
@@ -73,7 +125,8 @@ function describeStatus({
   reason,
   hasRecoveryCode,
   keys,
-}: KeyStatus & { keyFile: string }): string[] {
+  rowsUnderOtherKeys,
+}: KeyStatus & { keyFile: string; rowsUnderOtherKeys: number }): string[] {
   return [
     ...formatTable(
       ['ID', 'PURPOSE', 'STATE', 'MADE'],
@@ -84,5 +137,10 @@ function describeStatus({
     hasRecoveryCode
       ? 'There is a recovery code.'
       : 'There is no recovery code: make one with passmanager keys recovery-code',
+    ...(rowsUnderOtherKeys === 0
+      ? []
+      : [
+          `${rowsUnderOtherKeys} rows are sealed under an earlier key: passmanager keys rotate seals them again.`,
+        ]),
   ];
 }

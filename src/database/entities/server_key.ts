@@ -10,7 +10,7 @@ const ServerKeySchema = defineEntity({
     keyFileSlot: p.blob().hidden(),
     recoverySlot: p.blob().nullable().hidden(),
     canary: p.blob().hidden(),
-    /** 1 active, 2 retired. */
+    /** 1 active, 2 retired, 3 staged. */
     state: p.smallint(),
     createdAt: p.datetime().defaultRaw('now()'),
   },

@@ -2,9 +2,11 @@
 import { Migration20261123000000Initial } from './migration_20261123000000_initial.ts';
 import { Migration20261124000000AttemptsByName } from './migration_20261124000000_attempts_by_name.ts';
 import { Migration20261124000100ChecksByDomain } from './migration_20261124000100_checks_by_domain.ts';
+import { Migration20261124150000KeyStates } from './migration_20261124150000_key_states.ts';
 
 export const migrations = [
   { name: 'Migration20261123000000Initial', class: Migration20261123000000Initial },
   { name: 'Migration20261124000000AttemptsByName', class: Migration20261124000000AttemptsByName },
   { name: 'Migration20261124000100ChecksByDomain', class: Migration20261124000100ChecksByDomain },
+  { name: 'Migration20261124150000KeyStates', class: Migration20261124150000KeyStates },
 ] as const;

@@ -98,6 +98,31 @@ describe('passmanager keys', function () {
     }
   });
 
+  it('rotates the sealing key when that was confirmed, and shows a new recovery code', async () => {
+    const server = await startEmbeddedPostgres({ dataDir, log: recordingLog() });
+    await startKeys(server.connection);
+    await server.stop();
+    const before = CODE.exec((await run('recovery-code')).out)![0];
+    const declined = await run('rotate', {}, 'no');
+    expect(declined.code).to.equal(1);
+    expect(declined.notes).to.contain('recovery code of today will be void');
+    expect((await runCli(['keys', 'rotate'], { PASSMANAGER_DATA_DIR: dataDir })).notes).to.contain('--yes');
+
+    const done = await run('rotate', {}, 'yes');
+    expect(done).to.have.property('code', 0);
+    expect(done.out).to.contain('0 rows were sealed again');
+    expect(CODE.exec(done.out)![0]).not.to.equal(before);
+    const { keys, rowsUnderOtherKeys } = JSON.parse((await run('status --json')).out);
+    expect(rowsUnderOtherKeys).to.equal(0);
+    expect(keys.map(({ id, state }: { id: number; state: string }) => [id, state])).to.deep.equal([
+      [1, 'retired'],
+      [2, 'active'],
+      [3, 'active'],
+    ]);
+    expect((await run('rotate --yes')).code).to.equal(0);
+    expect((await run('status')).out).to.match(/4 +sealing +active/);
+  });
+
   it('works on a database by its URL, with a key file elsewhere', async () => {
     const own = await createTestDatabase();
     const keyFile = join(dirname(dataDir), 'key-elsewhere');
