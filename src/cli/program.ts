@@ -5,10 +5,12 @@ import { CONFIG_VARIABLE } from '../server/config_sources.ts';
 import { completionCommand } from './commands/completion.ts';
 import { configCommand } from './commands/config.ts';
 import { demoCommand } from './commands/demo.ts';
+import { doctorCommand } from './commands/doctor.ts';
 import { invitesCommand } from './commands/invites.ts';
 import { keysCommand } from './commands/keys.ts';
 import { migrateCommand } from './commands/migrate.ts';
 import { serveCommand } from './commands/serve.ts';
+import { statsCommand } from './commands/stats.ts';
 import { usersCommand } from './commands/users.ts';
 import { CliContext, type Environment } from './context.ts';
 import type { Terminal } from './terminal.ts';
@@ -32,9 +34,11 @@ export function createProgram(context: CliContext, version: string): Command {
     serveCommand,
     migrateCommand,
     configCommand,
+    doctorCommand,
     keysCommand,
     invitesCommand,
     usersCommand,
+    statsCommand,
     demoCommand,
   ])
     program.addCommand(make(context));

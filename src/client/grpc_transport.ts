@@ -30,7 +30,10 @@ export interface GrpcTransportOptions {
   readonly url: string;
   /** A certificate authority of one's own, PEM. Default for https: those that Node trusts. */
   readonly ca?: string;
-  /** Credentials of one's own, in the place of all else that TLS needs. */
+  /**
+   * Credentials of one's own, in the place of all else that TLS needs. To an address, their checkServerIdentity is given
+   * `address.invalid` for a name.
+   */
   readonly channelCredentials?: ChannelCredentials;
 }
 
@@ -51,9 +54,7 @@ export function createGrpcTransport({ url, ca, channelCredentials }: GrpcTranspo
       (isTls ? tlsCredentials(ca, isAddress ? address : undefined) : credentials.createInsecure()),
     {
       // TLS has names only where hosts have: an address is not said, and is looked for in the certificate all the same.
-      ...(isTls && isAddress && channelCredentials === undefined
-        ? { 'grpc.ssl_target_name_override': NAMELESS }
-        : {}),
+      ...(isTls && isAddress ? { 'grpc.ssl_target_name_override': NAMELESS } : {}),
       'grpc.max_receive_message_length': MAXIMUM_MESSAGE_BYTES,
       'grpc.max_send_message_length': MAXIMUM_MESSAGE_BYTES,
       'grpc.keepalive_time_ms': 60_000,

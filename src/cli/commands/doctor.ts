@@ -1,0 +1,99 @@
+/** `passmanager doctor`: looks at everything that can be wrong, says what it means and what to do, and changes nothing. */
+import { join } from 'node:path';
+import { Command, InvalidArgumentError, Option } from 'commander';
+import type { CliContext } from '../context.ts';
+import {
+  type Check,
+  type CheckResult,
+  type CheckState,
+  exitCodeOf,
+  runChecks,
+  type Subject,
+} from '../doctor/check.ts';
+import { DATABASE_CHECKS } from '../doctor/database_checks.ts';
+import { DOOR_CHECKS } from '../doctor/door_checks.ts';
+import { EXPOSURE_CHECKS } from '../doctor/exposure_checks.ts';
+import { KEY_CHECKS } from '../doctor/key_checks.ts';
+import { MACHINE_CHECKS } from '../doctor/machine_checks.ts';
+import { withDatabase } from '../with_database.ts';
+
+/** Every check, in the order in which they are run and shown. */
+export const CHECKS: readonly Check[] = [
+  ...MACHINE_CHECKS,
+  ...DATABASE_CHECKS,
+  ...KEY_CHECKS,
+  ...EXPOSURE_CHECKS,
+  ...DOOR_CHECKS,
+];
+
+const MARKS: Readonly<Record<CheckState, string>> = {
+  good: 'good   ',
+  warning: 'WARNING',
+  failure: 'FAILURE',
+  skipped: '-      ',
+};
+
+const parseUrl = (text: string): string => {
+  if (!URL.canParse(text) || !/^https?:$/.test(new URL(text).protocol))
+    throw new InvalidArgumentError('such as https://vault.example.org');
+  return text.replace(/\/$/, '');
+};
+
+/** The command. */
+export function doctorCommand(context: CliContext): Command {
+  return new Command('doctor')
+    .description('look for what is wrong or will be, say what it means and what to do; changes nothing')
+    .addOption(new Option('--json', 'print JSON'))
+    .addOption(
+      new Option('--url <url>', 'the address at which clients reach the server, through a proxy').argParser(
+        parseUrl,
+      ),
+    )
+    .addHelpText(
+      'after',
+      `
+It makes an account under a name of its own through each door, uses it and deletes it. Run it on the server's machine, as
+the server's user, while the server runs.
+
+Exit codes: 0 all is good, 1 warnings, 2 failures.
+Examples: passmanager doctor
+          passmanager doctor --url https://vault.example.org --json`,
+    )
+    .action(async (options: { json?: boolean; url?: string }) => {
+      const { terminal } = context;
+      const config = context.config();
+      const subject = (database: Subject['database']): Subject => ({
+        config,
+        database,
+        keyFile: config.keyFile ?? join(config.dataDir, 'key'),
+        url: options.url,
+        now: Date.now(),
+      });
+      const tell = (result: CheckResult): void => {
+        if (options.json === true) return;
+        terminal.say(`${MARKS[result.state]}  ${result.name.padEnd(20)}  ${result.detail}`);
+        if (result.advice !== '') terminal.say(`         ${''.padEnd(20)}  → ${result.advice}`);
+      };
+      let results: CheckResult[] | undefined;
+      try {
+        await withDatabase(config, async (database) => {
+          results = await runChecks(CHECKS, subject(database), tell);
+        });
+      } catch (error) {
+        if (results === undefined) {
+          terminal.note(error instanceof Error ? error.message : String(error));
+          results = await runChecks(CHECKS, subject(undefined), tell);
+        }
+      }
+      const checks = results ?? [];
+      if (options.json === true) context.print({ checks }, true, () => []);
+      else {
+        const count = (state: CheckState) => checks.filter((check) => check.state === state).length;
+        terminal.say();
+        terminal.say(
+          `${count('good')} good, ${count('warning')} warnings, ${count('failure')} failures, ${count('skipped')} not looked at`,
+        );
+      }
+      context.exitCode = exitCodeOf(checks);
+    });
+}

@@ -1,0 +1,144 @@
+/** The doors from the client's side: whether they answer, and whether a vault can be used through them. */
+import { createHash, randomBytes, randomUUID } from 'node:crypto';
+import { logIn, registerUser } from '../../client/node.ts';
+import type { Database } from '../../database/database.ts';
+import { type Check, type Finding, failure, good, type Subject, skipped, warning } from './check.ts';
+import { type DoorClient, getFromDoor, grpcDoor, httpDoor } from './doors.ts';
+
+const NOT_RUNNING =
+  'Start the server (npm start, systemctl start passmanager) with the same configuration, and see its log.';
+
+/** Seconds for which an invite of the doctor is good. */
+const INVITE_SECONDS = 120;
+
+export const DOOR_CHECKS: readonly Check[] = [
+  {
+    name: 'http_door',
+    look: async ({ config, url }) => {
+      try {
+        const { status, body } = await getFromDoor(config, url, '/healthz');
+        return status === 200 && body.includes('alive')
+          ? good(`${httpDoor(config, url).url} answers`)
+          : failure(
+              `${httpDoor(config, url).url} answers ${status}, and not as this server does`,
+              'See what listens there: another program, or a proxy that does not pass the path on.',
+            );
+      } catch (error) {
+        return failure(`${httpDoor(config, url).url}: ${(error as Error).message}`, NOT_RUNNING);
+      }
+    },
+  },
+  {
+    name: 'readiness',
+    look: async ({ config, url }) => {
+      const answer = await getFromDoor(config, url, '/readyz').catch(() => undefined);
+      if (answer === undefined) return skipped('the HTTP door does not answer');
+      const { status, warning: told } = parsed(answer.body);
+      if (answer.status !== 200 || status !== 'ready')
+        return failure(
+          `the server is not ready (${status ?? answer.status})`,
+          'Its database does not answer: see its log.',
+        );
+      return told === undefined
+        ? good('ready')
+        : warning(told, 'Make room on the disk, or see why it is so.');
+    },
+  },
+  {
+    name: 'grpc_door',
+    look: async ({ config, url }) => {
+      const door = grpcDoor(config, url);
+      const { transport, close } = door.transport();
+      try {
+        // A log-in of a name that nobody has is refused by the server itself, whoever is in between.
+        const error = await logIn(transport, {
+          username: doctorName(),
+          password: randomBytes(16).toString('hex'),
+          maximumRequests: 1,
+        }).then(
+          () => undefined,
+          (reason: Error) => reason,
+        );
+        return error?.name === 'WrongCredentialsError'
+          ? good(`${door.url} answers`)
+          : failure(`${door.url}: ${error?.message ?? 'lets anybody in'}`, NOT_RUNNING);
+      } finally {
+        close();
+      }
+    },
+  },
+  {
+    name: 'grpc_round_trip',
+    look: (subject) => roundTrip(grpcDoor(subject.config, subject.url), subject),
+  },
+  {
+    name: 'connect_round_trip',
+    look: (subject) => roundTrip(httpDoor(subject.config, subject.url), subject),
+  },
+];
+
+/** A name under the doctor's own prefix, in a domain that nobody has (RFC 2606 §2). */
+const doctorName = (): string => `doctor-${randomUUID()}@passmanager.invalid`;
+
+/** Registers an account of its own, writes an entry, reads it on another session, and deletes the account. */
+async function roundTrip(door: DoorClient, { config, database, url }: Subject): Promise<Finding> {
+  if (config.registration === 'closed')
+    return skipped('registration is closed: there is no account to try it with');
+  if (config.registration === 'invite' && database === undefined)
+    return skipped('registration is by invite, and the database for one was not reached');
+  const invite = config.registration === 'invite' ? await makeInvite(database!) : undefined;
+  const { transport, close } = door.transport();
+  const [username, password] = [doctorName(), randomBytes(16).toString('hex')];
+  const begin = performance.now();
+  let isRegistered = false;
+  try {
+    // A door in clear text on another address is what the operator wanted; the check of clear_text says so.
+    await registerUser(transport, {
+      username,
+      password,
+      allowInsecure: url === undefined,
+      ...(invite === undefined ? {} : { inviteCode: invite.code }),
+    });
+    isRegistered = true;
+    const vault = await logIn(transport, { username, password });
+    try {
+      const text = randomUUID();
+      const { id } = await vault.create({ name: 'doctor', password: text });
+      const read = await vault.get(id);
+      if (read.password !== text)
+        return failure(`${door.url}: an entry came back changed`, 'Stop the server and restore a backup.');
+    } finally {
+      await vault.deleteAccount({ password });
+      isRegistered = false;
+      vault.close();
+    }
+    return good(
+      `${door.url}: registered, wrote, read, deleted in ${Math.round(performance.now() - begin)} ms`,
+    );
+  } catch (error) {
+    const left = isRegistered ? '; its throw-away account is left behind' : '';
+    return failure(`${door.url}: ${(error as Error).message}${left}`, NOT_RUNNING);
+  } finally {
+    close();
+    if (invite !== undefined)
+      await database!.writes.execute('delete from invites where code_hash = $1', [invite.hash]);
+  }
+}
+
+async function makeInvite(database: Database): Promise<{ code: string; hash: Buffer }> {
+  const code = randomBytes(16).toString('base64url');
+  const hash = createHash('sha256').update(code).digest();
+  await database.writes.execute(
+    'insert into invites (code_hash, expires_at) values ($1, clock_timestamp() + make_interval(secs => $2))',
+    [hash, INVITE_SECONDS],
+  );
+  return { code, hash };
+}
+
+function parsed(body: string): { status?: string; warning?: string } {
+  try {
+    return JSON.parse(body) as { status?: string; warning?: string };
+  } catch {
+    return {};
+  }
+}

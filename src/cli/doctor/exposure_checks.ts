@@ -1,0 +1,145 @@
+/** What the configuration opens to the network. */
+import { X509Certificate } from 'node:crypto';
+import { readFile, stat } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
+import { isLoopback } from '../../server/config.ts';
+import { readTlsFiles } from '../../server/tls.ts';
+import { type Check, failure, good, skipped, warning } from './check.ts';
+
+/** Days before its end at which a certificate is worth a look: those of Let's Encrypt are renewed 30 days before. */
+const CERTIFICATE_WARNING_DAYS = 21;
+
+const DAY_MS = 86_400_000;
+
+export const EXPOSURE_CHECKS: readonly Check[] = [
+  {
+    name: 'tls_files',
+    look: async ({ config: { tls } }) => {
+      if (tls === undefined) return skipped('no TLS of its own');
+      await readTlsFiles(tls.certificateFile, tls.keyFile);
+      const { mode } = await stat(tls.keyFile);
+      return (mode & 0o007) === 0
+        ? good('certificate and key belong together')
+        : failure(`${tls.keyFile} is open to everybody`, `Run chmod 640 ${tls.keyFile}, or 600`);
+    },
+  },
+  {
+    name: 'tls_chain',
+    look: async ({ config: { tls } }) => {
+      if (tls === undefined) return skipped('no TLS of its own');
+      const chain = certificatesOf(await readFile(tls.certificateFile, 'utf8'));
+      const [leaf] = chain;
+      if (leaf === undefined)
+        return failure('there is no certificate in the file', 'Put the chain in, leaf first.');
+      if (leaf.issuer === leaf.subject)
+        return warning(
+          'the certificate is signed by itself',
+          'Clients need it as an authority of their own. A certificate of a public or private authority is easier.',
+        );
+      for (const [index, certificate] of chain.slice(0, -1).entries()) {
+        if (!certificate.verify(chain[index + 1]!.publicKey))
+          return failure(
+            `certificate ${index + 1} of the file is not signed by the next`,
+            'Put the leaf first, then each issuer in turn, without the root.',
+          );
+      }
+      return chain.length > 1
+        ? good(`${chain.length} certificates in order, for ${leaf.subjectAltName ?? leaf.subject}`)
+        : warning(
+            `one certificate, for ${leaf.subjectAltName ?? leaf.subject}, and none of its issuer`,
+            'Unless the issuer is a root, clients cannot check it: use the full chain (fullchain.pem).',
+          );
+    },
+  },
+  {
+    name: 'tls_days_left',
+    look: async ({ config: { tls }, now }) => {
+      if (tls === undefined) return skipped('no TLS of its own');
+      const chain = certificatesOf(await readFile(tls.certificateFile, 'utf8'));
+      const begins = Math.max(...chain.map(({ validFromDate }) => validFromDate.getTime()));
+      const ends = Math.min(...chain.map(({ validToDate }) => validToDate.getTime()));
+      const days = Math.floor((ends - now) / DAY_MS);
+      const text = `until ${new Date(ends).toISOString().slice(0, 10)}, ${days} days left`;
+      if (begins > now) return failure('the certificate is not valid yet', 'See the clock of this machine.');
+      const advice = 'Renew it, and restart the server: it reads certificates at its start.';
+      if (days < 0) return failure(text, advice);
+      return days < CERTIFICATE_WARNING_DAYS ? warning(text, advice) : good(text);
+    },
+  },
+  {
+    name: 'clear_text',
+    look: ({ config }) => {
+      if (config.tls !== undefined) return good('TLS on both doors');
+      return isLoopback(config.host)
+        ? good('clear text on loopback alone')
+        : warning(
+            `clear text on ${config.host}, by PASSMANAGER_INSECURE=on`,
+            'Let nothing but your proxy reach these ports: who reads along sees when which session is used.',
+          );
+    },
+  },
+  {
+    name: 'registration',
+    look: ({ config }) =>
+      config.registration === 'open' && !isLoopback(config.host)
+        ? warning(
+            'anybody who reaches the server may make an account',
+            'Set PASSMANAGER_REGISTRATION=invite, unless that is what you want.',
+          )
+        : good(config.registration),
+  },
+  {
+    name: 'cors',
+    look: ({ config: { corsOrigins } }) => {
+      if (corsOrigins.length === 0) return good('no page of another origin may call');
+      const clear = corsOrigins.filter(
+        (origin) => origin.startsWith('http:') && !isLoopback(new URL(origin).hostname),
+      );
+      return clear.length === 0
+        ? good(corsOrigins.join(', '))
+        : warning(
+            `pages in clear text may call: ${clear.join(', ')}`,
+            'Who changes such a page on its way gets the password. Use https origins.',
+          );
+    },
+  },
+  {
+    name: 'reflection',
+    look: ({ config }) =>
+      config.reflection && !isLoopback(config.host)
+        ? warning('on: strangers may list the RPCs', 'Set PASSMANAGER_REFLECTION=off where nobody needs it.')
+        : good(config.reflection ? 'on, on loopback' : 'off'),
+  },
+  {
+    name: 'rate_limit',
+    look: ({ config }) =>
+      config.rateLimit
+        ? good('on')
+        : warning('off', 'Remove PASSMANAGER_RATE_LIMIT=off, which is for tests and benchmarks.'),
+  },
+  {
+    name: 'login_threads',
+    look: ({ config: { srpWorkers, srpQueueLimit } }) => {
+      const cores = availableParallelism();
+      const text = `${srpWorkers} threads on ${cores} cores, ${srpQueueLimit} log-ins may wait`;
+      return srpWorkers <= cores
+        ? good(text)
+        : warning(text, 'Lower PASSMANAGER_SRP_WORKERS: more threads than cores only take memory.');
+    },
+  },
+  {
+    name: 'session_caps',
+    look: ({ config: { limits } }) =>
+      limits.capExpirySeconds === undefined && limits.capMaximumRequests === undefined
+        ? good('clients choose how long a session lives')
+        : good(
+            `at most ${limits.capExpirySeconds ?? 'any number of'} s and ${limits.capMaximumRequests ?? 'any number of'} requests`,
+          ),
+  },
+];
+
+/** The certificates of a PEM file, in its order. */
+function certificatesOf(pem: string): X509Certificate[] {
+  const blocks = pem.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [];
+  return blocks.map((block) => new X509Certificate(block));
+}

@@ -1,0 +1,169 @@
+/** The machine: program, memory, disk, files. */
+import { existsSync, readFileSync, statSync } from 'node:fs';
+import { stat, statfs } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { freemem, totalmem } from 'node:os';
+import { dirname, resolve } from 'node:path';
+import { formatBytes } from '../table.ts';
+import { type Check, failure, good, skipped, warning } from './check.ts';
+
+/** Below these versions a stranger can end the process from outside. */
+const FLOORS: Readonly<Record<string, string>> = { '@grpc/grpc-js': '1.14.4' };
+const NODE_FLOOR = '26.5.1';
+
+/** Free space below which PostgreSQL soon takes no writes, and below which it is time to do something. In bytes. */
+const DISK_FAILURE_BYTES = 256 * 2 ** 20;
+const DISK_WARNING_BYTES = 2 * 2 ** 30;
+
+/** Memory that the server and the embedded PostgreSQL take when calm, with room for one burst. In bytes. */
+const MEMORY_WARNING_BYTES = 128 * 2 ** 20;
+
+export const MACHINE_CHECKS: readonly Check[] = [
+  {
+    name: 'node_version',
+    look: () =>
+      atLeast(process.versions.node, NODE_FLOOR)
+        ? good(`Node ${process.versions.node}`)
+        : failure(
+            `Node ${process.versions.node} is older than ${NODE_FLOOR}, which mends crashes from outside`,
+            'Start by npm or npx, which bring their own Node, or install a newer one.',
+          ),
+  },
+  {
+    name: 'dependency_floors',
+    look: () => {
+      const old = Object.entries(FLOORS).filter(([name, floor]) => !atLeast(installedVersion(name), floor));
+      return old.length === 0
+        ? good(
+            Object.keys(FLOORS)
+              .map((name) => `${name} ${installedVersion(name)}`)
+              .join(', '),
+          )
+        : failure(
+            `older than they may be: ${old.map(([name]) => `${name} ${installedVersion(name)}`).join(', ')}`,
+            'Run npm ci, which installs the versions that this program was tested with.',
+          );
+    },
+  },
+  {
+    name: 'process_user',
+    look: ({ config }) => {
+      if (process.getuid?.() !== 0) return good('not root');
+      return config.databaseUrl === undefined
+        ? good('root; the embedded PostgreSQL runs as another user')
+        : warning('root', 'Run the server as a user of its own (the systemd unit of the documents does).');
+    },
+  },
+  {
+    name: 'data_directory',
+    look: async ({ config }) => {
+      const found = await stat(config.dataDir).catch(() => undefined);
+      if (found === undefined)
+        return failure(
+          `${resolve(config.dataDir)} does not exist`,
+          'Start the server once, or see whether PASSMANAGER_DATA_DIR names the right place.',
+        );
+      const mode = found.mode & 0o777;
+      return (mode & 0o077) === 0
+        ? good(`${resolve(config.dataDir)}, mode ${mode.toString(8)}`)
+        : warning(
+            `${resolve(config.dataDir)} is open to other users (mode ${mode.toString(8)})`,
+            `Run chmod 700 ${config.dataDir}`,
+          );
+    },
+  },
+  {
+    name: 'disk_space',
+    look: async ({ config }) => {
+      const { bavail, blocks, bsize } = await statfs(existingParent(config.dataDir));
+      const free = bavail * bsize;
+      const text = `${formatBytes(free)} of ${formatBytes(blocks * bsize)} free`;
+      const advice = 'Make room: with a full disk nothing is saved any more, and reading goes on.';
+      if (free < DISK_FAILURE_BYTES) return failure(text, advice);
+      return free < DISK_WARNING_BYTES ? warning(text, advice) : good(text);
+    },
+  },
+  {
+    name: 'disk_files',
+    look: async ({ config }) => {
+      const { files, ffree } = await statfs(existingParent(config.dataDir));
+      if (files === 0) return skipped('this file system does not count files');
+      const text = `${ffree} more files fit`;
+      return ffree < 10_000
+        ? warning(text, 'Delete files that nobody needs: PostgreSQL makes new ones as it grows.')
+        : good(text);
+    },
+  },
+  {
+    name: 'memory',
+    look: () => {
+      const free = availableMemory();
+      const text = `${formatBytes(free)} of ${formatBytes(totalmem())} available`;
+      return free < MEMORY_WARNING_BYTES
+        ? warning(text, 'End what is not needed: a process that runs out of memory is ended by the system.')
+        : good(text);
+    },
+  },
+  {
+    name: 'file_descriptors',
+    look: ({ config }) => {
+      const limit = fileDescriptorLimit();
+      if (limit === undefined) return skipped('this system does not say');
+      const needed = 2 * config.maxConnections + 2 * config.databasePoolSize + 100;
+      return limit >= needed
+        ? good(`${limit} for a process, ${needed} needed at most`)
+        : warning(
+            `${limit} for a process, ${needed} needed at most`,
+            'Raise the limit (ulimit -n, LimitNOFILE in a systemd unit) or lower PASSMANAGER_MAX_CONNECTIONS.',
+          );
+    },
+  },
+];
+
+/** Whether a version in three numbers is not below another. */
+export function atLeast(version: string, floor: string): boolean {
+  const [has, needs] = [version, floor].map((text) => text.split(/[.-]/).slice(0, 3).map(Number));
+  for (const index of [0, 1, 2]) {
+    if (has![index] !== needs![index]) return has![index]! > needs![index]!;
+  }
+  return true;
+}
+
+/** The version of a package that this program uses. */
+function installedVersion(name: string): string {
+  let directory = dirname(createRequire(import.meta.url).resolve(name));
+  for (;;) {
+    const file = `${directory}/package.json`;
+    if (existsSync(file)) {
+      const found = JSON.parse(readFileSync(file, 'utf8')) as { name?: string; version?: string };
+      if (found.name === name) return found.version ?? '0.0.0';
+    }
+    directory = dirname(directory);
+  }
+}
+
+/** The path, or the nearest directory above it that exists. */
+function existingParent(path: string): string {
+  let place = resolve(path);
+  while (statSync(place, { throwIfNoEntry: false }) === undefined) place = dirname(place);
+  return place;
+}
+
+function availableMemory(): number {
+  try {
+    const [, kib] = /^MemAvailable:\s+(\d+) kB$/m.exec(readFileSync('/proc/meminfo', 'utf8')) ?? [];
+    return kib === undefined ? freemem() : Number(kib) * 1024;
+  } catch {
+    return freemem();
+  }
+}
+
+/** How many files a process may have open, or undefined where the system does not say. */
+function fileDescriptorLimit(): number | undefined {
+  try {
+    const [, hard] = /^Max open files\s+\S+\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8')) ?? [];
+    return hard === undefined ? undefined : Number(hard);
+  } catch {
+    return undefined;
+  }
+}
