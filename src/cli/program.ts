@@ -2,6 +2,7 @@
 import { Command, CommanderError, Option } from 'commander';
 import { ConfigError } from '../server/config.ts';
 import { CONFIG_VARIABLE } from '../server/config_sources.ts';
+import { backupCommand } from './commands/backup.ts';
 import { completionCommand } from './commands/completion.ts';
 import { configCommand } from './commands/config.ts';
 import { demoCommand } from './commands/demo.ts';
@@ -9,6 +10,8 @@ import { doctorCommand } from './commands/doctor.ts';
 import { invitesCommand } from './commands/invites.ts';
 import { keysCommand } from './commands/keys.ts';
 import { migrateCommand } from './commands/migrate.ts';
+import { moveDatabaseCommand } from './commands/move_database.ts';
+import { restoreCommand } from './commands/restore.ts';
 import { serveCommand } from './commands/serve.ts';
 import { statsCommand } from './commands/stats.ts';
 import { usersCommand } from './commands/users.ts';
@@ -35,6 +38,9 @@ export function createProgram(context: CliContext, version: string): Command {
     migrateCommand,
     configCommand,
     doctorCommand,
+    backupCommand,
+    restoreCommand,
+    moveDatabaseCommand,
     keysCommand,
     invitesCommand,
     usersCommand,

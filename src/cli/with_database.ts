@@ -1,5 +1,5 @@
 /** The server's database for a command, whether the server runs or not. */
-import { type Database, openDatabase } from '../database/database.ts';
+import { type ConnectionOptions, type Database, openDatabase } from '../database/database.ts';
 import {
   embeddedConnection,
   hasEmbeddedDatabase,
@@ -11,19 +11,19 @@ import { DatabaseFault } from '../database/sqlstate.ts';
 import type { Config } from '../server/config.ts';
 import { createLogger } from '../server/log.ts';
 
+type Where = Pick<Config, 'dataDir' | 'databaseUrl'>;
+
 /**
  * Opens the database: by its URL, through the running server's PostgreSQL, or by starting that for as long as it takes.
- * `isAlone`: no server can have it open meanwhile. Answers and throws what `work` does; throws KeyFileError where the server was never started, EmbeddedPostgresError or DatabaseFault.
+ * `isAlone`: no server can have it open meanwhile. Answers and throws what `work` does; throws KeyFileError where the server
+ * was never started, EmbeddedPostgresError or DatabaseFault.
  */
 export async function withDatabase<T>(
-  { dataDir, databaseUrl, pgbouncer }: Pick<Config, 'dataDir' | 'databaseUrl' | 'pgbouncer'>,
+  where: Where & Pick<Config, 'pgbouncer'>,
   work: (database: Database, isAlone: boolean) => Promise<T>,
 ): Promise<T> {
-  const use = async (
-    connection: Parameters<typeof openDatabase>[0]['connection'],
-    isAlone = false,
-  ): Promise<T> => {
-    const database = await openDatabase({ connection, pgbouncer, poolSize: 1 });
+  return withConnection(where, async (connection, isAlone) => {
+    const database = await openDatabase({ connection, pgbouncer: where.pgbouncer, poolSize: 1 });
     try {
       return await work(database, isAlone);
     } catch (error) {
@@ -32,24 +32,43 @@ export async function withDatabase<T>(
     } finally {
       await database.close();
     }
-  };
-  if (databaseUrl !== undefined) return use({ connectionString: databaseUrl });
+  });
+}
+
+/** As withDatabase, with what a connection takes. */
+export async function withConnection<T>(
+  { dataDir, databaseUrl }: Where,
+  work: (connection: ConnectionOptions, isAlone: boolean) => Promise<T>,
+): Promise<T> {
+  if (databaseUrl !== undefined) return work({ connectionString: databaseUrl }, false);
   if (!hasEmbeddedDatabase(dataDir)) throw neverStarted(` in ${dataDir}`);
   try {
-    const postgres = await startEmbeddedPostgres({ dataDir, log: createLogger('warn') });
-    try {
-      return await use(postgres.connection, true);
-    } finally {
-      await postgres.stop();
-    }
+    return await withStoppedServer({ dataDir, databaseUrl }, (connection) => work(connection, true));
   } catch (error) {
     if (!(error instanceof DataDirectoryInUseError)) throw error;
     const { connection, close } = embeddedConnection(dataDir);
     try {
-      return await use(connection);
+      return await work(connection, false);
     } finally {
       close();
     }
+  }
+}
+
+/**
+ * The database while no server has the embedded one open; made where there is none yet. Throws DataDirectoryInUseError
+ * while a server runs.
+ */
+export async function withStoppedServer<T>(
+  { dataDir, databaseUrl }: Where,
+  work: (connection: ConnectionOptions) => Promise<T>,
+): Promise<T> {
+  if (databaseUrl !== undefined) return work({ connectionString: databaseUrl });
+  const postgres = await startEmbeddedPostgres({ dataDir, log: createLogger('warn') });
+  try {
+    return await work(postgres.connection);
+  } finally {
+    await postgres.stop();
   }
 }
 

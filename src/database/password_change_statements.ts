@@ -101,7 +101,8 @@ from (
 where e.user_id = $1 and e.entry_id = o.entry_id
 returning e.entry_id`;
 
-const NO_CHANGE = `change_session_id = null, change_begun_by = null, change_opened_at = null, change_expires_at = null,
+/** Assignments that leave no password change open in a user's row. */
+export const NO_CHANGE = `change_session_id = null, change_begun_by = null, change_opened_at = null, change_expires_at = null,
   change_remaining_entries = null, new_eph_private_b = null, new_eph_public_b = null, new_srp_salt = null,
   new_srp_verifier = null, new_master_key_salt = null, new_encrypted_vault_header = null, new_kdf_algorithm = null,
   new_kdf_memory_kib = null, new_kdf_iterations = null, new_kdf_parallelism = null`;

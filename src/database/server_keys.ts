@@ -254,6 +254,34 @@ export async function recoverKeyFile(options: {
   await publish();
 }
 
+/**
+ * Wraps every key under another key file, 32 bytes each: what a restore does, for a backup brings the key file that it was
+ * made with. Throws KeyFileError where the first does not open them.
+ */
+export async function rewrapServerKeys(
+  client: { query(text: string, values?: unknown[]): Promise<{ rows: Row[] }> },
+  from: Uint8Array,
+  to: Uint8Array,
+): Promise<void> {
+  const { rows } = await client.query(SELECT_KEYS);
+  const [unwrap, wrap] = [createSecretKey(from), createSecretKey(to)];
+  for (const row of rows as KeyRow[]) {
+    const serverKey = openSlot(unwrap, row, 'key_file_slot', 'in the backup');
+    const slot = sealSync(wrap, serverKey, slotAad(row.id, row.purpose, 'key_file_slot'));
+    await client.query('update server_keys set key_file_slot = $2 where id = $1', [row.id, slot]);
+  }
+}
+
+/** Throws WrongKeyFileError unless a key of 32 bytes opens every server key. */
+export async function proveKeyFile(
+  client: { query(text: string): Promise<{ rows: Row[] }> },
+  key: Uint8Array,
+  path: string,
+): Promise<void> {
+  const { rows } = await client.query(SELECT_KEYS);
+  for (const row of rows as KeyRow[]) openSlot(createSecretKey(key), row, 'key_file_slot', path);
+}
+
 /** What there is to know of the keys without showing one. */
 export interface KeyStatus {
   /** Whether the key file opens all of them. */

@@ -81,7 +81,8 @@ export async function revokeInvite(database: Database, id: string): Promise<bool
 /** The command. */
 export function invitesCommand(context: CliContext): Command {
   const json = () => new Option('--json', 'print JSON');
-  const database = <T>(work: (database: Database) => Promise<T>) => withDatabase(context.config(), work);
+  const database = <T>(work: (database: Database) => Promise<T>) =>
+    withDatabase(context.config(), (opened) => work(opened));
   const invites = new Command('invites').description('make, list and revoke invites, each for one account');
   invites
     .command('create')

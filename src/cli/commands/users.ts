@@ -83,7 +83,8 @@ const parseId = (text: string): string => {
 /** The command. */
 export function usersCommand(context: CliContext): Command {
   const json = () => new Option('--json', 'print JSON');
-  const database = <T>(work: (database: Database) => Promise<T>) => withDatabase(context.config(), work);
+  const database = <T>(work: (database: Database) => Promise<T>) =>
+    withDatabase(context.config(), (opened) => work(opened));
   const one = async (opened: Database, id: string): Promise<UserRow> => {
     const [user] = await listUsers(opened, id);
     if (user === undefined) throw new NoSuchUserError();

@@ -1,0 +1,89 @@
+/** `passmanager backup`: everything that lasts in one sealed file, and the proof that such a file can be brought back. */
+import { join, resolve } from 'node:path';
+import { Command, Option } from 'commander';
+import { makeBackup, verifyBackup } from '../../database/backup/backup.ts';
+import type { Progress } from '../../database/backup/snapshot.ts';
+import { createLogger } from '../../server/log.ts';
+import type { CliContext } from '../context.ts';
+import { passphraseOption, readPassphrase } from '../passphrase.ts';
+import { formatBytes, formatTable } from '../table.ts';
+import type { Terminal } from '../terminal.ts';
+import { withConnection } from '../with_database.ts';
+
+interface Options {
+  readonly passphraseFile?: string;
+  readonly json?: boolean;
+}
+
+/** Shows how far a table is. */
+export const showProgress =
+  (terminal: Terminal): Progress =>
+  ({ table, rows, of }) =>
+    terminal.progress(`${table}: ${rows} of ${of} rows`);
+
+/** The command. */
+export function backupCommand(context: CliContext): Command {
+  const { terminal } = context;
+  const backup = new Command('backup')
+    .description('back everything up into one sealed file, while the server serves or stands')
+    .argument('<file>', 'where to; it appears when it is whole, and takes the place of one that is there')
+    .addOption(passphraseOption())
+    .addOption(new Option('--json', 'print JSON'))
+    .addHelpText(
+      'after',
+      `
+The file holds the accounts, the entries as their clients encrypted them, invites, and the server's keys with the key
+file: with file and passphrase alone a new machine gets all of it back. Sessions are not in it.
+
+Examples: passmanager backup /backups/today.pmbackup --passphrase-file ~/backup-passphrase
+          passmanager backup verify /backups/today.pmbackup --passphrase-file ~/backup-passphrase`,
+    )
+    .action(async (file: string, options: Options, command: Command) => {
+      const config = context.config();
+      const passphrase = await readPassphrase(options.passphraseFile, command);
+      const begin = performance.now();
+      const report = await withConnection(config, (connection) =>
+        makeBackup({ connection, keyFile: config.keyFile ?? join(config.dataDir, 'key') }, file, {
+          passphrase,
+          progress: showProgress(terminal),
+        }),
+      );
+      const milliseconds = Math.round(performance.now() - begin);
+      context.print({ file: resolve(file), ...report, milliseconds }, options.json, (done) => [
+        ...formatTable(
+          ['TABLE', 'ROWS'],
+          done.tables.map(({ table, rows }) => [table, rows]),
+        ),
+        '',
+        `${done.file}: ${formatBytes(done.bytes)} in ${(milliseconds / 1_000).toFixed(1)} s`,
+      ]);
+    });
+  backup
+    .command('verify')
+    .description('restore a backup into a throw-away database, and compare every row by count and hash')
+    .argument('<file>', 'the backup')
+    .addOption(passphraseOption())
+    .addOption(new Option('--json', 'print JSON'))
+    .action(async (file: string, _: Options, command: Command) => {
+      // The options of `backup` are the same, and whichever of the two read them has them.
+      const options = command.optsWithGlobals<Options>();
+      const passphrase = await readPassphrase(options.passphraseFile, command);
+      const begin = performance.now();
+      const { manifest, tables } = await verifyBackup(file, {
+        passphrase,
+        log: createLogger('warn'),
+        progress: showProgress(terminal),
+      });
+      const milliseconds = Math.round(performance.now() - begin);
+      const { madeAt, migrations } = manifest;
+      context.print({ file: resolve(file), madeAt, migrations, tables, milliseconds }, options.json, () => [
+        ...formatTable(
+          ['TABLE', 'ROWS', 'SHA-256 OF THE ROWS'],
+          tables.map(({ table, rows, sha256 }) => [table, rows, sha256.slice(0, 16)]),
+        ),
+        '',
+        `The backup of ${madeAt} is whole: it was restored in ${(milliseconds / 1_000).toFixed(1)} s, every row is as it was, and the key file in it opens the server keys.`,
+      ]);
+    });
+  return backup;
+}

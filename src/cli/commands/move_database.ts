@@ -1,0 +1,78 @@
+/** `passmanager move-database`: from the embedded PostgreSQL to one of your own, and back. */
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Command, InvalidArgumentError, Option } from 'commander';
+import { moveDatabase } from '../../database/backup/backup.ts';
+import type { CliContext } from '../context.ts';
+import { formatTable } from '../table.ts';
+import { withStoppedServer } from '../with_database.ts';
+import { showProgress } from './backup.ts';
+
+/** What stands for the embedded database in the place of a URL. */
+const EMBEDDED = 'embedded';
+
+const parseTarget = (text: string): string => {
+  if (text !== EMBEDDED && !(URL.canParse(text) && /^postgres(ql)?:$/.test(new URL(text).protocol)))
+    throw new InvalidArgumentError('postgres://user@host/database, or embedded.');
+  return text;
+};
+
+/** The command. */
+export function moveDatabaseCommand(context: CliContext): Command {
+  const { terminal } = context;
+  return new Command('move-database')
+    .description(
+      'copy everything that lasts from the configured database into another one, and compare every row',
+    )
+    .argument('<url>', 'postgres://user@host/database of an empty database, or embedded', parseTarget)
+    .addOption(new Option('--replace', 'delete the accounts that the other database holds'))
+    .addOption(new Option('--json', 'print JSON'))
+    .addHelpText(
+      'after',
+      `
+The server is stopped meanwhile; the database that was configured stays as it is. Sessions end. The key file stays where it is.
+A password in the URL is seen by every user of this machine while the command runs: use ~/.pgpass or PGPASSWORD for it.
+
+Examples: passmanager move-database postgres://passmanager@db.home.arpa/passmanager
+          PASSMANAGER_DATABASE_URL=postgres://… passmanager move-database embedded`,
+    )
+    .action(async (url: string, options: { replace?: boolean; json?: boolean }) => {
+      const config = context.config();
+      const keyFile = config.keyFile ?? join(config.dataDir, 'key');
+      if (url === (config.databaseUrl ?? EMBEDDED)) throw new SameDatabaseError();
+      await mkdir(config.dataDir, { recursive: true, mode: 0o700 });
+      const begin = performance.now();
+      const { tables } = await withStoppedServer(config, (from) =>
+        withStoppedServer(
+          { dataDir: config.dataDir, databaseUrl: url === EMBEDDED ? undefined : url },
+          (to) =>
+            moveDatabase(
+              { connection: from, keyFile },
+              { connection: to, keyFile },
+              { replace: options.replace === true, progress: showProgress(terminal) },
+            ),
+        ),
+      );
+      const milliseconds = Math.round(performance.now() - begin);
+      context.print({ tables, milliseconds }, options.json, () => [
+        ...formatTable(
+          ['TABLE', 'ROWS'],
+          tables.map(({ table, rows }) => [table, rows]),
+        ),
+        '',
+        `All rows are there, and are the same. ${
+          url === EMBEDDED
+            ? 'Remove PASSMANAGER_DATABASE_URL from the configuration'
+            : 'Set PASSMANAGER_DATABASE_URL to the new database'
+        }, and start the server.`,
+      ]);
+    });
+}
+
+/** The database is moved to itself. */
+class SameDatabaseError extends Error {
+  constructor() {
+    super('this is the database that is configured already');
+    this.name = 'SameDatabaseError';
+  }
+}

@@ -1,0 +1,66 @@
+/** `passmanager restore`: brings a backup back. */
+import { join, resolve } from 'node:path';
+import { Command, Option } from 'commander';
+import { restoreBackup } from '../../database/backup/backup.ts';
+import type { CliContext } from '../context.ts';
+import { passphraseOption, readPassphrase } from '../passphrase.ts';
+import { formatTable } from '../table.ts';
+import { confirm } from '../terminal.ts';
+import { withStoppedServer } from '../with_database.ts';
+import { showProgress } from './backup.ts';
+
+/** The command. */
+export function restoreCommand(context: CliContext): Command {
+  const { terminal } = context;
+  return new Command('restore')
+    .description('bring a backup back into an empty database, or in the place of all accounts with --replace')
+    .argument('<file>', 'the backup')
+    .addOption(passphraseOption())
+    .addOption(new Option('--replace', 'delete the accounts that are there'))
+    .addOption(new Option('--yes', 'do not ask'))
+    .addOption(new Option('--json', 'print JSON'))
+    .addHelpText(
+      'after',
+      `
+The server is stopped meanwhile. All of the backup comes back or, where it is refused or cut short, nothing. Every session
+ends, and clients take everything over anew: what was written since the backup is gone. The key file that is there is kept;
+where there is none, the backup's is written.
+
+Example: passmanager restore /backups/today.pmbackup --passphrase-file ~/backup-passphrase`,
+    )
+    .action(
+      async (
+        file: string,
+        options: { passphraseFile?: string; replace?: boolean; yes?: boolean; json?: boolean },
+        command: Command,
+      ) => {
+        const config = context.config();
+        const passphrase = await readPassphrase(options.passphraseFile, command);
+        if (options.replace === true)
+          await confirm(
+            terminal,
+            'Delete every account that is there and bring the backup back?',
+            options.yes === true,
+          );
+        const keyFile = config.keyFile ?? join(config.dataDir, 'key');
+        const begin = performance.now();
+        const { manifest, tables } = await withStoppedServer(config, (connection) =>
+          restoreBackup(
+            file,
+            { connection, keyFile },
+            { passphrase, replace: options.replace === true, progress: showProgress(terminal) },
+          ),
+        );
+        const milliseconds = Math.round(performance.now() - begin);
+        const report = { file: resolve(file), madeAt: manifest.madeAt, tables, milliseconds };
+        context.print(report, options.json, () => [
+          ...formatTable(
+            ['TABLE', 'ROWS'],
+            tables.map(({ table, rows }) => [table, rows]),
+          ),
+          '',
+          `The backup of ${manifest.madeAt} is back after ${(milliseconds / 1_000).toFixed(1)} s. Start the server.`,
+        ]);
+      },
+    );
+}

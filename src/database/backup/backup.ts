@@ -1,0 +1,175 @@
+/** Making, proving and bringing back backups, and moving from one database to another by the same way. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import pg from 'pg';
+import { type ConnectionOptions, clientConfig } from '../connection_pool.ts';
+import { startEmbeddedPostgres } from '../embedded/embedded_postgres.ts';
+import type { EventLog } from '../embedded/supervisor.ts';
+import { readKeyFile, writeKeyFile } from '../key_file.ts';
+import { MissingKeyFileError, proveKeyFile } from '../server_keys.ts';
+import { readBackupFile, writeBackupFile } from './backup_file.ts';
+import type { Frame } from './backup_frames.ts';
+import type { BackupKdf } from './backup_seal.ts';
+import { type Restored, type RestoreOptions, refuseServers, restoreSnapshot } from './restore_snapshot.ts';
+import { type Progress, readSnapshot } from './snapshot.ts';
+
+/** What connections of backups are called, beside the servers'. */
+const CLIENT_NAME = 'passmanager backup';
+
+const CONNECT_TIMEOUT_MS = 10_000;
+
+/** A database and the key file that opens its server keys. */
+export interface Place {
+  readonly connection: ConnectionOptions;
+  readonly keyFile: string;
+}
+
+/** What a backup holds. */
+export interface BackupReport {
+  /** Of the file. */
+  readonly bytes: number;
+  readonly tables: readonly { readonly table: string; readonly rows: number }[];
+}
+
+/**
+ * Backs a database up into a file, while servers serve. The file is whole or not there. Throws BackupError and its kinds,
+ * KeyFileError, and errors of PostgreSQL and of the file system.
+ */
+export async function makeBackup(
+  { connection, keyFile }: Place,
+  path: string,
+  options: { passphrase: string; kdf?: BackupKdf; progress?: Progress; signal?: AbortSignal },
+): Promise<BackupReport> {
+  const key = await keyOf(keyFile);
+  return withClient(connection, async (client) => {
+    await proveKeyFile(client, key, keyFile);
+    const tables: { table: string; rows: number }[] = [];
+    const frames = noting(
+      readSnapshot(client, { keyFile: key, ...(options.progress && { progress: options.progress }) }),
+      tables,
+    );
+    return { bytes: await writeBackupFile(path, frames, options), tables };
+  });
+}
+
+/**
+ * Restores a backup into a PostgreSQL of its own below the system's directory for temporary files, reads every row again
+ * and compares counts and hashes, and opens its server keys with its key file. Throws BackupError and its kinds.
+ */
+export async function verifyBackup(
+  path: string,
+  options: { passphrase: string; log: EventLog; progress?: Progress },
+): Promise<Restored> {
+  const directory = await mkdtemp(join(tmpdir(), 'passmanager-verify-'));
+  try {
+    const frames = readBackupFile(path, options.passphrase);
+    // A file that cannot be opened needs no PostgreSQL to say so.
+    const first = await frames.next();
+    const postgres = await startEmbeddedPostgres({ dataDir: join(directory, 'data'), log: options.log });
+    try {
+      return await withClient(postgres.connection, (client) =>
+        restoreSnapshot(client, following(first, frames), {
+          replace: false,
+          settle: false,
+          wrapUnder: async (backupKey) => backupKey,
+          ...(options.progress && { progress: options.progress }),
+        }),
+      );
+    } finally {
+      await postgres.stop();
+      await frames.return(undefined);
+    }
+  } finally {
+    await rm(directory, { recursive: true, force: true });
+  }
+}
+
+/**
+ * Brings a backup back into a database that no server has open: all of it or, where it is refused or cut short, nothing. The
+ * server keys are wrapped under the key file that is there; where there is none the backup's is written first. All sessions
+ * end and every account gets a new history. Throws BackupError and its kinds, KeyFileError, and errors of PostgreSQL.
+ */
+export async function restoreBackup(
+  path: string,
+  { connection, keyFile }: Place,
+  options: { passphrase: string; replace: boolean; progress?: Progress },
+): Promise<Restored> {
+  const frames = readBackupFile(path, options.passphrase);
+  return withClient(connection, (client) =>
+    restoreSnapshot(client, frames, { ...options, settle: true, wrapUnder: keyFileFor(keyFile) }),
+  );
+}
+
+/**
+ * Moves everything that lasts from one database into another that is empty, and counts and hashes it there. No server may
+ * have either open; the first stays as it is. Throws as restoreBackup does.
+ */
+export async function moveDatabase(
+  from: Place,
+  to: Place,
+  options: Pick<RestoreOptions, 'replace' | 'progress'>,
+): Promise<Restored> {
+  const key = await keyOf(from.keyFile);
+  return withClient(from.connection, async (source) => {
+    await refuseServers(source);
+    return withClient(to.connection, (target) =>
+      restoreSnapshot(target, readSnapshot(source, { keyFile: key }), {
+        ...options,
+        settle: true,
+        wrapUnder: keyFileFor(to.keyFile),
+      }),
+    );
+  });
+}
+
+/** The key file that is there, or the given key written as one. */
+const keyFileFor =
+  (path: string) =>
+  async (backupKey: Uint8Array): Promise<Uint8Array> => {
+    const existing = await readKeyFile(path);
+    if (existing !== undefined) return existing;
+    await writeKeyFile(path, backupKey);
+    return backupKey;
+  };
+
+async function keyOf(keyFile: string): Promise<Uint8Array> {
+  const key = await readKeyFile(keyFile);
+  if (key === undefined) throw new MissingKeyFileError(keyFile);
+  return key;
+}
+
+async function withClient<T>(
+  connection: ConnectionOptions,
+  work: (client: pg.Client) => Promise<T>,
+): Promise<T> {
+  const client = new pg.Client({
+    ...clientConfig(connection),
+    application_name: CLIENT_NAME,
+    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+    keepAlive: true,
+  });
+  // A lost connection is told by the statement that runs.
+  client.on('error', () => {});
+  await client.connect();
+  try {
+    return await work(client);
+  } finally {
+    await client.end().catch(() => {});
+  }
+}
+
+async function* noting(
+  frames: AsyncIterable<Frame>,
+  tables: { table: string; rows: number }[],
+): AsyncGenerator<Frame> {
+  for await (const frame of frames) {
+    if (frame.type === 'summary') tables.push({ table: frame.summary.table, rows: frame.summary.rows });
+    yield frame;
+  }
+}
+
+async function* following(first: IteratorResult<Frame>, rest: AsyncIterable<Frame>): AsyncGenerator<Frame> {
+  if (!first.done) yield first.value;
+  yield* rest;
+}

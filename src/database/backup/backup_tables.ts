@@ -1,0 +1,25 @@
+/** Which tables a backup holds, and which it leaves out. */
+
+/** A table of a backup. */
+export interface BackupTable {
+  readonly name: string;
+  /** Columns of its primary key, by which rows are ordered. */
+  readonly key: readonly string[];
+}
+
+/** Tables of a backup, those that others refer to first. */
+export const BACKUP_TABLES: readonly BackupTable[] = [
+  { name: 'server_keys', key: ['id'] },
+  { name: 'users', key: ['id'] },
+  { name: 'secure_data', key: ['user_id', 'entry_id'] },
+  { name: 'invites', key: ['code_hash'] },
+];
+
+/**
+ * Tables that are left out: sessions and log-ins that are under way end with a restore, since what was recorded of them
+ * must not run again.
+ */
+export const EPHEMERAL_TABLES: readonly string[] = ['login_sessions', 'auth_ephemerals'];
+
+/** Where the migrator keeps what was executed. */
+export const MIGRATIONS_TABLE = 'schema_migrations';

@@ -1,0 +1,122 @@
+/** Reads everything that lasts from a database, as it was at one moment, while servers go on. */
+import { createHash } from 'node:crypto';
+import type pg from 'pg';
+import { to as copyTo } from 'pg-copy-streams';
+import { BackupError } from './backup_errors.ts';
+import type { Frame, Manifest } from './backup_frames.ts';
+import { BACKUP_TABLES, type BackupTable, MIGRATIONS_TABLE } from './backup_tables.ts';
+
+/** Bytes of rows in a frame, about. */
+const FRAME_BYTES = 128 * 1024;
+
+/** Told how far a copy is. */
+export type Progress = (done: { readonly table: string; readonly rows: number; readonly of: number }) => void;
+
+/**
+ * The frames of a snapshot. `client` is connected and used by nobody else until the last frame. `keyFile`: the 32 bytes that
+ * open the server's keys. Throws BackupError where there is nothing to back up, and what pg throws.
+ */
+export async function* readSnapshot(
+  client: pg.Client,
+  options: { keyFile: Uint8Array; now?: Date; progress?: Progress },
+): AsyncGenerator<Frame> {
+  await prepareSession(client);
+  await client.query('begin isolation level repeatable read read only');
+  let isRead = false;
+  try {
+    const manifest = await manifestOf(client, options);
+    yield { type: 'manifest', manifest };
+    for (const [index, table] of BACKUP_TABLES.entries()) {
+      const { columns, rows } = manifest.tables[index]!;
+      yield* readTable(client, table, columns, rows, options.progress);
+    }
+    isRead = true;
+    yield { type: 'end' };
+  } finally {
+    // A table that was not read to its end leaves a connection that answers nothing more: its owner ends it.
+    if (isRead) await client.query('rollback').catch(() => {});
+  }
+}
+
+/** Has a session write values in one way, whatever the database's own is, and take all the time that it needs. */
+export async function prepareSession(client: pg.Client): Promise<void> {
+  await client.query(
+    `set timezone = 'UTC'; set datestyle = 'ISO, YMD'; set bytea_output = 'hex'; set statement_timeout = 0;
+     set lock_timeout = '15s'; set idle_in_transaction_session_timeout = 0; set synchronous_commit = on;
+     set client_encoding = 'UTF8'`,
+  );
+}
+
+/** COPY of a table's rows by its key, for reading. */
+export const copyOut = ({ name, key }: BackupTable, columns: readonly string[]): string =>
+  `copy (select ${columns.join(', ')} from ${name} order by ${key.join(', ')}) to stdout`;
+
+async function manifestOf(
+  client: pg.Client,
+  { keyFile, now = new Date() }: { keyFile: Uint8Array; now?: Date },
+): Promise<Manifest> {
+  const { rows: found } = await client.query(
+    `select to_regclass('${MIGRATIONS_TABLE}') is not null as there`,
+  );
+  if (!found[0].there) throw new BackupError('there is nothing in this database yet: start the server once');
+  const { rows: executed } = await client.query(`select name from ${MIGRATIONS_TABLE} order by id`);
+  const tables = [];
+  for (const { name } of BACKUP_TABLES) {
+    const { rows: columns } = await client.query(
+      'select attname from pg_attribute where attrelid = $1::regclass and attnum > 0 and not attisdropped order by attnum',
+      [name],
+    );
+    const { rows: counted } = await client.query(`select count(*)::float8 as rows from ${name}`);
+    tables.push({
+      name,
+      columns: columns.map(({ attname }) => attname as string),
+      rows: counted[0].rows as number,
+    });
+  }
+  return {
+    version: 1,
+    madeAt: now.toISOString(),
+    migrations: executed.map(({ name }) => name as string),
+    keyFile: Buffer.from(keyFile).toString('hex'),
+    tables,
+  };
+}
+
+async function* readTable(
+  client: pg.Client,
+  table: BackupTable,
+  columns: readonly string[],
+  expected: number,
+  progress: Progress | undefined,
+): AsyncGenerator<Frame> {
+  const stream = client.query(copyTo(copyOut(table, columns)));
+  const digest = createHash('sha256');
+  let [rows, bytes] = [0, 0];
+  let parts: Buffer[] = [];
+  let size = 0;
+  const flush = (): Frame => {
+    const frame: Frame = { type: 'rows', bytes: Buffer.concat(parts, size) };
+    [parts, size] = [[], 0];
+    return frame;
+  };
+  for await (const piece of stream as AsyncIterable<Buffer>) {
+    digest.update(piece);
+    bytes += piece.length;
+    rows += countRows(piece);
+    parts.push(piece);
+    size += piece.length;
+    if (size < FRAME_BYTES) continue;
+    yield flush();
+    progress?.({ table: table.name, rows, of: expected });
+  }
+  if (size > 0) yield flush();
+  progress?.({ table: table.name, rows, of: expected });
+  yield { type: 'summary', summary: { table: table.name, rows, bytes, sha256: digest.digest('hex') } };
+}
+
+/** Rows that end in a piece of COPY's text format, where a line feed within a value is written as `\n`. */
+export function countRows(piece: Buffer): number {
+  let rows = 0;
+  for (let at = piece.indexOf(10); at >= 0; at = piece.indexOf(10, at + 1)) rows += 1;
+  return rows;
+}

@@ -1,0 +1,32 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect } from 'chai';
+import { Command, CommanderError } from 'commander';
+import { passphraseOption, readPassphrase } from '../../src/cli/passphrase.ts';
+import { BackupError } from '../../src/database/backup/backup_errors.ts';
+import { remove, temporaryDirectory } from '../support/embedded.ts';
+import { rejection } from '../support/rejection.ts';
+
+describe('the passphrase of a command', () => {
+  const directory = temporaryDirectory();
+  const command = new Command('backup')
+    .addOption(passphraseOption())
+    .exitOverride()
+    .configureOutput({ writeErr: () => {} });
+
+  after(() => remove(directory));
+
+  it('is refused when no file is named, when it is missing, and when it has two lines', async () => {
+    expect(await rejection(readPassphrase(undefined, command))).to.be.instanceOf(CommanderError);
+    const missing = await rejection(readPassphrase(join(directory, 'missing'), command));
+    expect(missing).to.be.instanceOf(BackupError);
+    expect(missing.message).to.contain('ENOENT');
+    writeFileSync(join(directory, 'two'), 'one\ntwo\n');
+    expect(await rejection(readPassphrase(join(directory, 'two'), command))).to.be.instanceOf(BackupError);
+  });
+
+  it('is the line of the file', async () => {
+    writeFileSync(join(directory, 'one'), 'correct horse battery staple\n');
+    expect(await readPassphrase(join(directory, 'one'), command)).to.equal('correct horse battery staple');
+  });
+});

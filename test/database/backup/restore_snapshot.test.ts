@@ -1,0 +1,197 @@
+import { expect } from 'chai';
+import pg from 'pg';
+import {
+  DamagedBackupError,
+  NewerBackupError,
+  ServerRunsError,
+  TargetNotEmptyError,
+} from '../../../src/database/backup/backup_errors.ts';
+import type { Frame } from '../../../src/database/backup/backup_frames.ts';
+import { type RestoreOptions, restoreSnapshot } from '../../../src/database/backup/restore_snapshot.ts';
+import { readSnapshot } from '../../../src/database/backup/snapshot.ts';
+import { openDatabase } from '../../../src/database/database.ts';
+import { readKeyFile } from '../../../src/database/key_file.ts';
+import { migrations } from '../../../src/database/migrations/index.ts';
+import { migrate } from '../../../src/database/migrator.ts';
+import { type BackupWorld, contentsOf, createBackupWorld } from '../../support/backup_world.ts';
+import { rejection } from '../../support/rejection.ts';
+import { insertRow, sampleAttempt, sampleSession } from '../../support/sample_rows.ts';
+import { createTestDatabase, type TestDatabase } from '../../support/test_database.ts';
+
+describe('a restore of a snapshot', function () {
+  this.timeout(20_000);
+  let world: BackupWorld;
+  let frames: Frame[];
+  let target: TestDatabase;
+  let client: pg.Client;
+
+  before(async () => {
+    world = await createBackupWorld();
+    const source = new pg.Client(world.database.connection);
+    await source.connect();
+    frames = [];
+    for await (const frame of readSnapshot(source, { keyFile: (await readKeyFile(world.keyFile))! }))
+      frames.push(frame);
+    await source.end();
+  });
+
+  after(() => world.drop());
+
+  const connect = async (migrated: boolean): Promise<void> => {
+    target = await createTestDatabase({ migrated });
+    client = new pg.Client(target.connection);
+    await client.connect();
+  };
+
+  afterEach(async () => {
+    await client.end();
+    await target.drop();
+  });
+
+  async function* stream(list: readonly Frame[]): AsyncGenerator<Frame> {
+    yield* list;
+  }
+  const restore = (list: readonly Frame[] = frames, options: Partial<RestoreOptions> = {}) =>
+    restoreSnapshot(client, stream(list), {
+      replace: false,
+      settle: true,
+      wrapUnder: async (key) => key,
+      ...options,
+    });
+  /** The frames with one of them changed. */
+  const changed = (type: Frame['type'], change: (frame: never) => object): Frame[] => {
+    const index = frames.findIndex((frame) => frame.type === type);
+    return frames.map((frame, at) =>
+      at === index ? ({ ...frame, ...change(frame as never) } as Frame) : frame,
+    );
+  };
+
+  it('is refused where there are accounts, unless they may go', async () => {
+    await connect(true);
+    await insertRow(target, 'users', (await import('../../support/sample_rows.ts')).sampleUser());
+    const before = await contentsOf(target);
+    expect(await rejection(restore())).to.be.instanceOf(TargetNotEmptyError);
+    expect(await contentsOf(target)).to.deep.equal(before);
+    await restore(frames, { replace: true });
+    expect(await contentsOf(target)).to.deep.equal(await contentsOf(world.database));
+  });
+
+  it('is refused while a server has the database open', async () => {
+    await connect(true);
+    const server = await openDatabase({ connection: target.connection, poolSize: 1 });
+    await server.reads.execute('select 1', []);
+    expect(await rejection(restore())).to.be.instanceOf(ServerRunsError);
+    await server.close();
+  });
+
+  it('leaves what was there when the backup is not what it says, ends early, or is of a newer version', async () => {
+    await connect(true);
+    await target.query(`insert into invites (code_hash) values (decode(repeat('ab', 32), 'hex'))`);
+    const before = await contentsOf(target);
+    const wrongs: [readonly Frame[], new (...args: never[]) => Error][] = [
+      [[], DamagedBackupError],
+      [frames.slice(1), DamagedBackupError],
+      [frames.slice(0, -1), DamagedBackupError],
+      [[...frames, { type: 'end' }], DamagedBackupError],
+      [frames.filter(({ type }) => type !== 'rows'), DamagedBackupError],
+      [
+        changed('summary', ({ summary }: { summary: object }) => ({ summary: { ...summary, rows: 3 } })),
+        DamagedBackupError,
+      ],
+      [
+        changed('summary', ({ summary }: { summary: object }) => ({ summary: { ...summary, sha256: '00' } })),
+        DamagedBackupError,
+      ],
+      [
+        changed('manifest', ({ manifest }: { manifest: object }) => ({
+          manifest: { ...manifest, migrations: ['Migration29990101000000Later'] },
+        })),
+        NewerBackupError,
+      ],
+    ];
+    for (const [index, [list, kind]] of wrongs.entries()) {
+      expect(await rejection(restore(list)), `${index}`).to.be.instanceOf(kind);
+      expect(await contentsOf(target), `${index}`).to.deep.equal(before);
+    }
+    // Rows that PostgreSQL refuses: the connection is usable afterwards.
+    const nonsense = changed('rows', () => ({ bytes: Buffer.from('nonsense\n') }));
+    expect((await rejection(restore(nonsense))).message).to.match(/missing data|invalid input/);
+    expect(await contentsOf(target)).to.deep.equal(before);
+    await restore();
+  });
+
+  it('ends sessions, log-ins and open password changes, and gives every account another history', async () => {
+    await connect(false);
+    const source = await createBackupWorld({ users: 1, entries: 3 });
+    const [user] = await source.database.query('select id, history_id from users');
+    await insertRow(source.database, 'login_sessions', sampleSession(user!.id));
+    await insertRow(source.database, 'auth_ephemerals', sampleAttempt());
+    await source.database.query(
+      `update users set change_session_id = gen_random_uuid(), change_begun_by = gen_random_uuid(), change_opened_at = now(),
+         change_expires_at = now(), change_remaining_entries = 1, new_srp_salt = srp_salt, new_srp_verifier = srp_verifier,
+         new_master_key_salt = master_key_salt, new_encrypted_vault_header = encrypted_vault_header, new_kdf_algorithm = 1,
+         new_kdf_memory_kib = 1, new_kdf_iterations = 1, new_kdf_parallelism = 1,
+         new_eph_private_b = decode(repeat('ab', 72), 'hex'), new_eph_public_b = decode(repeat('ab', 512), 'hex')`,
+    );
+    await source.database.query(
+      'update secure_data set new_entry_name = entry_name, new_entry_data = entry_data, new_change_session_id = gen_random_uuid() where revision = 1',
+    );
+    const other = new pg.Client(source.database.connection);
+    await other.connect();
+    await restoreSnapshot(client, readSnapshot(other, { keyFile: (await readKeyFile(source.keyFile))! }), {
+      replace: false,
+      settle: true,
+      wrapUnder: async (key) => key,
+    });
+    await other.end();
+    const [state] = await target.query(
+      `select (select count(*)::int from login_sessions) as sessions, (select count(*)::int from auth_ephemerals) as attempts,
+              (select count(*)::int from secure_data where new_entry_name is not null) as renewed,
+              (select count(*)::int from secure_data) as entries,
+              (select change_session_id from users) as change, (select history_id from users) as history`,
+    );
+    expect(state).to.deep.include({ sessions: 0, attempts: 0, renewed: 0, entries: 3, change: null });
+    expect(Buffer.compare(state!.history as Buffer, user!.history_id as Buffer)).not.to.equal(0);
+    await source.drop();
+  });
+
+  it('makes the schema that the backup had, which the program then brings up to date', async () => {
+    for (let count = 1; count <= migrations.length; count += 1) {
+      const names = migrations.slice(0, count).map(({ name }) => name);
+      await connect(false);
+      await restore(
+        changed('manifest', ({ manifest }: { manifest: object }) => ({
+          manifest: { ...manifest, migrations: names },
+        })),
+      );
+      const executed = await target.query('select name from schema_migrations order by id');
+      expect(executed.map(({ name }) => name)).to.deep.equal(names);
+      const database = await openDatabase({ connection: target.connection, poolSize: 1 });
+      await migrate(database);
+      await database.close();
+      expect(await target.query('select name from schema_migrations')).to.have.length(migrations.length);
+      expect(await contentsOf(target)).to.deep.equal(await contentsOf(world.database));
+      if (count < migrations.length) {
+        await client.end();
+        await target.drop();
+      }
+    }
+  });
+
+  it('makes just the schema that the migrator makes', async () => {
+    await connect(false);
+    await restore();
+    const migrated = await createTestDatabase();
+    const schema = (database: TestDatabase) =>
+      database.query(
+        `select (select json_agg(x order by x.t, x.c) from (select table_name t, column_name c, data_type, domain_name, is_nullable,
+                   column_default from information_schema.columns where table_schema = 'public') x) as columns,
+                (select json_agg(indexdef order by indexdef) from pg_indexes where schemaname = 'public') as indexes,
+                (select json_agg(x order by x) from (select conrelid::regclass || pg_get_constraintdef(oid) x from pg_constraint
+                   where connamespace = 'public'::regnamespace) y) as constraints,
+                (select json_agg(reloptions order by relname) from pg_class where relnamespace = 'public'::regnamespace) as options`,
+      );
+    expect(await schema(target)).to.deep.equal(await schema(migrated));
+    await migrated.drop();
+  });
+});
