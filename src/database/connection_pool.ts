@@ -71,7 +71,7 @@ export interface StatementPool extends PostgresPool {
   execute(text: string, parameters: readonly unknown[]): Promise<{ rows: Record<string, unknown>[] }>;
 }
 
-/** Opens nothing yet. Getting a connection fails with an outage; what fails on it later was sent. */
+/** Opens nothing yet; may be ended more than once. Getting a connection fails with an outage; what fails on it later was sent. */
 export function openPool(poolOptions: PoolOptions): StatementPool {
   const { connection, size, pgbouncer, connectTimeoutMs, onError } = poolOptions;
   // Its connections are shared out anew for every transaction, whoever asks: what one pool turned off, a writer would meet.
@@ -134,7 +134,12 @@ export function openPool(poolOptions: PoolOptions): StatementPool {
     return client as unknown as PostgresPoolClient;
   }
 
-  return { options: pool.options, connect, execute, end: () => pool.end() } as StatementPool;
+  let ended: Promise<void> | undefined;
+  const end = (): Promise<void> => {
+    ended ??= pool.end();
+    return ended;
+  };
+  return { options: pool.options, connect, execute, end } as StatementPool;
 }
 
 type WatchedPoolClient = pg.PoolClient & WatchedClient & { getTransactionStatus(): string | null };

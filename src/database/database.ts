@@ -107,7 +107,7 @@ export class Database {
   readonly writes: Executor;
   /** Statements that a crash of the machine may forget: reads, and request numbers that they spend. */
   readonly reads: Executor;
-  readonly #readPool: StatementPool;
+  readonly #pools: { readonly writes: StatementPool; readonly reads: StatementPool };
   readonly #options: DatabaseOptions;
   readonly #poolSize: number;
   #onFull: () => void = () => {};
@@ -123,7 +123,7 @@ export class Database {
     const onFull = () => this.#onFull();
     this.writes = new PoolExecutor(pools.writes, this.#poolSize, onFull);
     this.reads = new PoolExecutor(pools.reads, poolSizes(options).reads, onFull);
-    this.#readPool = pools.reads;
+    this.#pools = pools;
     this.#options = options;
   }
 
@@ -203,7 +203,9 @@ export class Database {
   /** Ends every connection. Statements that run are waited for. */
   async close(): Promise<void> {
     await Promise.all([...this.#listeners].map((listener) => listener.stop()));
-    await Promise.all([this.orm.close(true), this.#readPool.end()]);
+    await this.orm.close(true);
+    // MikroORM ends the pool of writes where it used it itself.
+    await Promise.all([this.#pools.writes.end(), this.#pools.reads.end()]);
   }
 }
 

@@ -22,7 +22,19 @@ export interface Config {
   readonly srpQueueLimit: number;
   readonly maxConnections: number;
   readonly rateLimit: boolean;
+  /** None: no backups are scheduled. */
+  readonly backup: BackupSettings | undefined;
   readonly limits: Limits;
+}
+
+/** Backups that the server makes by itself. */
+export interface BackupSettings {
+  readonly directory: string;
+  readonly passphrase: string;
+  readonly intervalHours: number;
+  readonly keep: number;
+  /** A program that is run with the path of each backup. */
+  readonly command: string | undefined;
 }
 
 /** The limits of the contract. */
@@ -208,6 +220,37 @@ export const SETTINGS = {
     'Limits on how often public calls may be made. Without effect in this version.',
     onOff,
   ),
+  backupDir: setting(
+    'BACKUP_DIR',
+    '',
+    'Where the server writes backups by itself. None: it makes none. One replica is enough.',
+    path,
+  ),
+  backupPassphrase: setting(
+    'BACKUP_PASSPHRASE',
+    '',
+    'What these backups are sealed with: 12 characters at least.',
+    checked('12 characters or more', (text) => ([...text].length >= 12 ? text : undefined)),
+    true,
+  ),
+  backupIntervalHours: setting(
+    'BACKUP_INTERVAL_HOURS',
+    '24',
+    'Hours from one backup to the next.',
+    integer(1, 8_760),
+  ),
+  backupKeep: setting(
+    'BACKUP_KEEP',
+    '7',
+    'How many of them are kept; older ones are deleted.',
+    integer(1, 10_000),
+  ),
+  backupCommand: setting(
+    'BACKUP_COMMAND',
+    '',
+    'A program that is run after each, with the path of the backup as its one argument: to copy it elsewhere.',
+    path,
+  ),
   maxEntryNameBytes: setting(
     'MAX_ENTRY_NAME_BYTES',
     '1024',
@@ -322,6 +365,18 @@ export function loadConfig(
       `PASSMANAGER_HOST is not loopback: set PASSMANAGER_TLS_CERT_FILE and PASSMANAGER_TLS_KEY_FILE, or PASSMANAGER_INSECURE=on behind a proxy that does TLS`,
     );
   }
+  const backupDir = read<string | undefined>('backupDir', undefined);
+  const backupPassphrase = read<string | undefined>('backupPassphrase', undefined);
+  if ((backupDir === undefined) !== (backupPassphrase === undefined)) {
+    problems.push(
+      'PASSMANAGER_BACKUP_DIR and PASSMANAGER_BACKUP_PASSPHRASE (or PASSMANAGER_BACKUP_PASSPHRASE_FILE) go together',
+    );
+  }
+  const backupTimes = {
+    intervalHours: preset<number>('backupIntervalHours'),
+    keep: preset<number>('backupKeep'),
+    command: read<string | undefined>('backupCommand', undefined),
+  };
   const maxPageSize = preset<number>('maxPageSize');
   const config: Config = {
     host,
@@ -341,6 +396,10 @@ export function loadConfig(
     srpQueueLimit: preset('srpQueueLimit'),
     maxConnections: preset('maxConnections'),
     rateLimit: preset('rateLimit'),
+    backup:
+      backupDir === undefined || backupPassphrase === undefined
+        ? undefined
+        : { directory: backupDir, passphrase: backupPassphrase, ...backupTimes },
     limits: {
       maxEntryNameBytes: preset('maxEntryNameBytes'),
       maxEntryDataBytes: preset('maxEntryDataBytes'),

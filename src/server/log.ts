@@ -26,6 +26,10 @@ export interface LogFields {
   readonly exitCode?: number;
   /** Of a server key. */
   readonly keyId?: number;
+  /** Of a file. */
+  readonly bytes?: number;
+  /** How long something took. */
+  readonly milliseconds?: number;
 }
 
 const KNOWN_FIELDS: ReadonlySet<string> = new Set(
@@ -39,6 +43,8 @@ const KNOWN_FIELDS: ReadonlySet<string> = new Set(
     signal: 0,
     exitCode: 0,
     keyId: 0,
+    bytes: 0,
+    milliseconds: 0,
   } satisfies Record<keyof LogFields, 0>),
 );
 

@@ -18,6 +18,7 @@ export class DatabaseReadiness implements Readiness {
   #serving = false;
   /** When a write was last refused, in the milliseconds of performance.now(). */
   #refusedAt: number | undefined;
+  readonly #warnings: (() => string | undefined)[] = [];
   #timer: NodeJS.Timeout | undefined;
   #stopped = true;
 
@@ -35,8 +36,15 @@ export class DatabaseReadiness implements Readiness {
     this.#refusedAt = performance.now();
   }
 
+  /** Has `warning` tell what `source` does, too. Everybody may read it: no paths, no names. */
+  alsoWarn(source: () => string | undefined): void {
+    this.#warnings.push(source);
+  }
+
   warning(): string | undefined {
-    return this.#refusedAt === undefined ? undefined : WRITES_REFUSED;
+    const own = this.#refusedAt === undefined ? undefined : WRITES_REFUSED;
+    const all = [own, ...this.#warnings.map((source) => source())].filter((text) => text !== undefined);
+    return all.length === 0 ? undefined : all.join('; ');
   }
 
   /** Asks the database now and then at every interval. */

@@ -10,6 +10,7 @@ import { type ConnectionOptions, openDatabase } from '../database/database.ts';
 import { startEmbeddedPostgres } from '../database/embedded/embedded_postgres.ts';
 import { migrate } from '../database/migrator.ts';
 import { makeRecoveryCode, openServerKeys } from '../database/server_keys.ts';
+import { BackupSchedule } from './backup_schedule.ts';
 import type { Config } from './config.ts';
 import { DataHandler } from './data_handler.ts';
 import { Decoys } from './decoys.ts';
@@ -139,6 +140,12 @@ export async function startServer(config: Config, parts: ServerParts): Promise<R
 
     const readiness = new DatabaseReadiness(database.reads, parts.readinessMs ?? 2_000, log);
     database.whenFull(() => readiness.refusedWrite());
+    if (config.backup !== undefined) {
+      const schedule = new BackupSchedule(config.backup, { place: { connection, keyFile }, log });
+      readiness.alsoWarn(() => schedule.warning());
+      await schedule.start();
+      ending.push(() => schedule.stop());
+    }
     const doorLimits = {
       ...DEFAULT_DOOR_LIMITS,
       maxMessageBytes: limits.maxMessageBytes,

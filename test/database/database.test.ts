@@ -1,6 +1,7 @@
 import { expect } from 'chai';
 import { type Database, openDatabase } from '../../src/database/database.ts';
 import { DatabaseFault } from '../../src/database/sqlstate.ts';
+import { eventually } from '../support/eventually.ts';
 import { createTestDatabase, type TestDatabase } from '../support/test_database.ts';
 
 const faultOf = (work: Promise<unknown>) =>
@@ -34,6 +35,29 @@ describe('the database', () => {
     test.query(
       "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and application_name = 'passmanager'",
     );
+
+  it('ends every connection when it is closed, whatever was done with it', async () => {
+    const own = await createTestDatabase();
+    const connections = () =>
+      own.query(
+        "select 1 from pg_stat_activity where datname = current_database() and application_name = 'passmanager'",
+      );
+    const uses: ((database: Database) => Promise<unknown>)[] = [
+      async () => {},
+      (database) => database.reads.execute('select 1', []),
+      (database) => database.writes.execute('select 1', []),
+      (database) => database.transaction(({ execute }) => execute('select 1', [])),
+    ];
+    for (const [index, use] of uses.entries()) {
+      const database = await openDatabase({ connection: own.connection, poolSize: 2 });
+      await use(database);
+      await database.close();
+      await eventually(async () => (await connections()).length === 0, 5_000).catch(() => {
+        throw new Error(`use ${index} leaves a connection`);
+      });
+    }
+    await own.drop();
+  });
 
   it('reads bigint as BigInt, bytea as Buffer, timestamptz as Date and uuid as text', async () => {
     const { rows } = await database.reads.execute(

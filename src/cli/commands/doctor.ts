@@ -2,6 +2,7 @@
 import { join } from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import type { CliContext } from '../context.ts';
+import { BACKUP_CHECKS } from '../doctor/backup_checks.ts';
 import {
   type Check,
   type CheckResult,
@@ -22,6 +23,7 @@ export const CHECKS: readonly Check[] = [
   ...MACHINE_CHECKS,
   ...DATABASE_CHECKS,
   ...KEY_CHECKS,
+  ...BACKUP_CHECKS,
   ...EXPOSURE_CHECKS,
   ...DOOR_CHECKS,
 ];

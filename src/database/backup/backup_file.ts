@@ -23,10 +23,10 @@ const READ_BYTES = 1024 * 1024;
 /** What the name of a file ends with until it is whole. */
 export const UNFINISHED = '.part';
 
-/** The line of a passphrase file, without its line end. Throws BackupError. */
+/** The line of a passphrase file, without white space around it. Throws BackupError. */
 export function passphraseOf(text: string): string {
-  const [line = '', ...rest] = text.split(/\r?\n/);
-  if (rest.some((each) => each !== ''))
+  const line = text.trim();
+  if (/[\r\n]/.test(line))
     throw new BackupError('the passphrase file has more than one line: the passphrase is one line');
   return line;
 }

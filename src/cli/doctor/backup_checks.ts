@@ -1,0 +1,25 @@
+/** Backups: whether any are made, and how old the newest is. */
+import { listBackups } from '../../server/backup_schedule.ts';
+import { formatBytes } from '../table.ts';
+import { type Check, failure, good, warning } from './check.ts';
+
+const HOUR_MS = 3_600_000;
+
+export const BACKUP_CHECKS: readonly Check[] = [
+  {
+    name: 'backup',
+    look: async ({ config: { backup }, now }) => {
+      if (backup === undefined)
+        return warning(
+          'the server makes none by itself',
+          'Set PASSMANAGER_BACKUP_DIR and PASSMANAGER_BACKUP_PASSPHRASE_FILE, or run passmanager backup now and then.',
+        );
+      const advice = 'See the server’s log for “the scheduled backup failed”.';
+      const [newest] = await listBackups(backup.directory).catch(() => []);
+      if (newest === undefined) return failure(`there is none in ${backup.directory}`, advice);
+      const hours = (now - newest.at.getTime()) / HOUR_MS;
+      const text = `the newest is ${hours.toFixed(1)} hours old and has ${formatBytes(newest.bytes)}`;
+      return hours <= 2 * backup.intervalHours ? good(text) : failure(text, advice);
+    },
+  },
+];

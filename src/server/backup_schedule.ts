@@ -1,0 +1,182 @@
+/** Backups that the server makes by itself, now and then, of which it keeps the newest. */
+import { execFile } from 'node:child_process';
+import { mkdir, readdir, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import type { Place } from '../database/backup/backup.ts';
+import type { BackupSettings } from './config.ts';
+import type { Logger } from './log.ts';
+
+/** What came of the newest attempt. */
+export interface BackupOutcome {
+  readonly at: Date;
+  readonly ok: boolean;
+  /** Of the file; 0 where there is none. */
+  readonly bytes: number;
+  readonly milliseconds: number;
+}
+
+/** A backup in a directory. */
+export interface BackupFile {
+  readonly path: string;
+  readonly at: Date;
+  readonly bytes: number;
+}
+
+const HOUR_MS = 3_600_000;
+
+/** How often it is looked whether a backup is due: clocks jump, machines sleep. In milliseconds. */
+const LOOK_MS = 60_000;
+
+/** How long after a failure the next attempt is. */
+const RETRY_MS = HOUR_MS / 4;
+
+/** Where programs are. */
+const SYSTEM_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+
+/** How long the command after a backup may take. */
+const COMMAND_MS = HOUR_MS;
+
+const NAME = /^passmanager-(\d{4}-\d\d-\d\dT\d\d)-(\d\d)-(\d\d)Z\.pmbackup$/;
+
+/** A server that makes no backup for this many intervals says so. */
+const OVERDUE_INTERVALS = 2;
+
+export class BackupSchedule {
+  readonly #settings: BackupSettings;
+  readonly #place: Place;
+  readonly #log: Logger;
+  readonly #now: () => number;
+  readonly #intervalMs: number;
+  readonly #startedAt: number;
+  readonly #abort = new AbortController();
+  /** The newest that is there, also from before this start. */
+  #newest: BackupFile | undefined;
+  #last: BackupOutcome | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #running: Promise<void> = Promise.resolve();
+
+  /** `now`: milliseconds since 1970. */
+  constructor(settings: BackupSettings, parts: { place: Place; log: Logger; now?: () => number }) {
+    this.#settings = settings;
+    this.#place = parts.place;
+    this.#log = parts.log;
+    this.#now = parts.now ?? Date.now;
+    this.#intervalMs = settings.intervalHours * HOUR_MS;
+    this.#startedAt = this.#now();
+  }
+
+  /** Makes the directory, and from now on a backup whenever one is due. Throws where the directory cannot be made. */
+  async start(): Promise<void> {
+    await mkdir(this.#settings.directory, { recursive: true, mode: 0o700 });
+    [this.#newest] = await listBackups(this.#settings.directory);
+    const look = (): void => {
+      this.#running = this.run().then(() => {
+        if (this.#abort.signal.aborted) return;
+        this.#timer = setTimeout(look, LOOK_MS);
+        this.#timer.unref();
+      });
+    };
+    look();
+  }
+
+  /** Ends the schedule; a backup that is being made is given up. */
+  async stop(): Promise<void> {
+    this.#abort.abort();
+    clearTimeout(this.#timer);
+    await this.#running;
+  }
+
+  /** Makes a backup if one is due, or runs the command again that failed after it. Never rejects. */
+  async run(): Promise<void> {
+    const begin = this.#now();
+    const failedAt = this.#last?.ok === false ? this.#last.at.getTime() : undefined;
+    if (failedAt === undefined ? !this.#isDue(begin) : begin - failedAt < RETRY_MS) return;
+    const at = new Date(begin);
+    try {
+      const { path, bytes } = this.#isDue(begin) ? await this.#backUp(at) : this.#newest!;
+      await this.#runCommand(path);
+      const milliseconds = this.#now() - begin;
+      this.#last = { at, ok: true, bytes, milliseconds };
+      this.#log.info({ bytes, milliseconds }, 'a backup was made');
+    } catch (error) {
+      if (this.#abort.signal.aborted) return;
+      this.#last = { at, ok: false, bytes: 0, milliseconds: this.#now() - begin };
+      this.#log.error(
+        { err: error },
+        'the scheduled backup failed; another attempt follows in a quarter of an hour',
+      );
+    }
+  }
+
+  /** What came of the newest attempt since this start. */
+  last(): BackupOutcome | undefined {
+    return this.#last;
+  }
+
+  /** When the newest backup that is there was made. */
+  newestAt(): Date | undefined {
+    return this.#newest?.at;
+  }
+
+  /** What is worth a warning: a failure, or a backup that does not come. */
+  warning(): string | undefined {
+    if (this.#last?.ok === false) return 'the last scheduled backup failed: see the log';
+    const since = this.#newest?.at.getTime() ?? this.#startedAt;
+    return this.#now() - since > OVERDUE_INTERVALS * this.#intervalMs
+      ? 'the scheduled backup is overdue: see the log'
+      : undefined;
+  }
+
+  #isDue(now: number): boolean {
+    const newest = this.#newest?.at.getTime();
+    // A clock that was put back must not put the next one off.
+    return newest === undefined || now - newest >= this.#intervalMs || now < newest;
+  }
+
+  async #backUp(at: Date): Promise<BackupFile> {
+    // Loaded by those alone who want it.
+    const { makeBackup } = await import('../database/backup/backup.ts');
+    const path = join(this.#settings.directory, fileName(at));
+    const { bytes } = await makeBackup(this.#place, path, {
+      passphrase: this.#settings.passphrase,
+      signal: this.#abort.signal,
+    });
+    this.#newest = { path, at, bytes };
+    await this.#deleteOld();
+    return this.#newest;
+  }
+
+  /** Without a shell, and with nothing of this process's environment that could be secret. */
+  async #runCommand(path: string): Promise<void> {
+    if (this.#settings.command === undefined) return;
+    await promisify(execFile)(this.#settings.command, [path], {
+      timeout: COMMAND_MS,
+      signal: this.#abort.signal,
+      env: { PATH: SYSTEM_PATH },
+    });
+  }
+
+  async #deleteOld(): Promise<void> {
+    const files = await listBackups(this.#settings.directory);
+    for (const { path } of files.slice(this.#settings.keep)) await rm(path, { force: true });
+  }
+}
+
+/** The backups that a schedule made in a directory, the newest first; other files are none. Throws what readdir does. */
+export async function listBackups(directory: string): Promise<BackupFile[]> {
+  const files: BackupFile[] = [];
+  for (const name of await readdir(directory)) {
+    const [, hour, minute, second] = NAME.exec(name) ?? [];
+    if (hour === undefined) continue;
+    const path = join(directory, name);
+    const { size } = await stat(path);
+    files.push({ path, at: new Date(`${hour}:${minute}:${second}Z`), bytes: size });
+  }
+  return files.sort((one, other) => other.at.getTime() - one.at.getTime());
+}
+
+/** `passmanager-2026-11-24T01-02-03Z.pmbackup`. */
+function fileName(at: Date): string {
+  return `passmanager-${at.toISOString().slice(0, 19).replaceAll(':', '-')}Z.pmbackup`;
+}
