@@ -20,11 +20,11 @@ const bumped = (cte: string, delta: string): string => `bumped as (
   from ${cte} where users.id = $2
 )`;
 
-/** Creates an entry. $4 entry id, $5 name, $6 data, $7 maximum of entries. Row: revision, or null where nothing was written. */
+/** Creates an entry. $4 entry id, $5 name, $6 data, $7 maximum of entries where the account has none of its own. Row: revision, or null where nothing was written. */
 export const CREATE_ENTRY = gatedWrite(`created as (
   insert into secure_data (user_id, entry_id, entry_name, entry_data, revision, created_at, updated_at)
   select gate.id, $4::uuid, $5::bytea, $6::bytea, gate.revision + 1, clock_timestamp(), clock_timestamp()
-  from gate where gate.admitted and gate.entry_count < $7::int
+  from gate where gate.admitted and gate.entry_count < coalesce((select max_entries from users where id = $2), $7::int)
   on conflict (user_id, entry_id) do nothing
   returning revision
 ), ${bumped('created', '+ 1')}, result as (select revision from created)`);

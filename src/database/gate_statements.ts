@@ -133,7 +133,7 @@ export function gatedWrite(work: string): GatedWrite {
 }
 
 /** Locks the user's row and tells what a transaction decides by. $1 user id. */
-export const LOCK_ACCOUNT = `select id, revision, history_id, entry_count, credential_generation, change_session_id,
+export const LOCK_ACCOUNT = `select id, revision, history_id, entry_count, max_entries, credential_generation, change_session_id,
   change_begun_by, change_opened_at, change_expires_at, change_remaining_entries,
   ${changeOpen('users')} as change_open
 from users where id = $1 for no key update`;

@@ -19,6 +19,7 @@ export const STATE_ACTIVE = 1;
 export const STATE_RETIRED = 2;
 export const STATE_STAGED = 3;
 const KEY_BYTES = 32;
+const RATE_KEY_BYTES = 16;
 
 /** Secure random bytes. */
 export type Random = (bytes: number) => Uint8Array;
@@ -42,6 +43,7 @@ export class ServerKeys {
   readonly hasRecoveryCode: boolean;
   readonly #lookupKey: KeyObject;
   readonly #decoyKey: KeyObject;
+  readonly #rateKey: KeyObject;
 
   constructor(parts: {
     sealer: ColumnSealer;
@@ -55,11 +57,18 @@ export class ServerKeys {
     this.hasRecoveryCode = parts.hasRecoveryCode;
     this.#lookupKey = createSecretKey(hkdf(parts.lookupKey, 'passmanager/v1 username lookup'));
     this.#decoyKey = createSecretKey(hkdf(parts.lookupKey, 'passmanager/v1 decoys'));
+    this.#rateKey = createSecretKey(hkdf(parts.lookupKey, 'passmanager/v1 rate limits'));
   }
 
   /** HMAC-SHA-256 of a username hash: 32 bytes, all that is stored of a name. */
   usernameLookup(usernameHash: Uint8Array): Buffer {
     return createHmac('sha256', this.#lookupKey).update(usernameHash).digest();
+  }
+
+  /** What a counter of rates or a network is known by: 16 bytes that tell nothing of it. */
+  rateKey(label: string, ...parts: readonly (string | Uint8Array)[]): Buffer {
+    const framed = frame(label, ...parts);
+    return createHmac('sha256', this.#rateKey).update(framed).digest().subarray(0, RATE_KEY_BYTES);
   }
 
   /** 32 bytes that an unknown name is answered with, one value a label, the same for ever. */

@@ -33,6 +33,9 @@ export const FIND_CREDENTIALS = `select id, credential_generation, ${CREDENTIALS
 export const CHANGE_USERNAME = `update users set username_lookup = $2, credential_generation = credential_generation + 1
 where id = $1`;
 
+/** Counts accounts, as far as $1. Row: users. */
+export const COUNT_USERS = 'select count(*)::int as users from (select from users limit $1) counted';
+
 /** Ends all starts of a password change that are under way; log-ins end by their generation. $1 user id. */
 export const DELETE_ATTEMPTS = 'delete from auth_ephemerals where user_id = $1';
 

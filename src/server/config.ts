@@ -1,6 +1,7 @@
 /** The configuration: one table of settings, and a pure function that reads it. Where the texts come from: config_sources.ts. */
 import { isIP } from 'node:net';
 import { availableParallelism } from 'node:os';
+import { type ProxyHeader, parseNetwork } from './client_address.ts';
 import { LOG_LEVELS, type LogLevel } from './log.ts';
 
 /** What the server is told from outside. Sizes in bytes. */
@@ -21,6 +22,11 @@ export interface Config {
   readonly srpWorkers: number;
   readonly srpQueueLimit: number;
   readonly maxConnections: number;
+  readonly maxConnectionsPerNetwork: number;
+  /** In CIDR notation. */
+  readonly trustedProxies: readonly string[];
+  readonly proxyHeader: ProxyHeader;
+  readonly maxUsers: number | undefined;
   readonly rateLimit: boolean;
   /** None: no backups are scheduled. */
   readonly backup: BackupSettings | undefined;
@@ -139,6 +145,11 @@ const origins = checked('origins such as https://vault.example.org, with commas 
   return parts.every((part) => URL.canParse(part) && new URL(part).origin === part) ? parts : undefined;
 });
 
+const networks = checked('networks such as 10.0.0.0/8 or fd00::/8, with commas between', (text) => {
+  const parts = text.split(',').map((part) => part.trim());
+  return parts.every((part) => parseNetwork(part) !== undefined) ? parts : undefined;
+});
+
 const databaseUrl = checked('postgres://user:password@host:port/database', (text) =>
   URL.canParse(text) && /^postgres(ql)?:$/.test(new URL(text).protocol) ? text : undefined,
 );
@@ -214,10 +225,29 @@ export const SETTINGS = {
     integer(1, 100_000),
   ),
   maxConnections: setting('MAX_CONNECTIONS', '1024', 'Open connections of each door.', integer(1, 1_000_000)),
+  maxConnectionsPerNetwork: setting(
+    'MAX_CONNECTIONS_PER_NETWORK',
+    '256',
+    'Open connections of each door from one network: an IPv4 address, a /64 of IPv6. Trusted proxies have no such limit.',
+    integer(1, 1_000_000),
+  ),
+  trustedProxies: setting(
+    'TRUSTED_PROXIES',
+    '',
+    'Networks of proxies whose header tells the client’s address. None: the address of the connection counts.',
+    networks,
+  ),
+  proxyHeader: setting(
+    'PROXY_HEADER',
+    'x-forwarded-for',
+    'The header that the trusted proxies write; the other one is not read.',
+    oneOf('x-forwarded-for', 'forwarded'),
+  ),
+  maxUsers: setting('MAX_USERS', '', 'Accounts in all. None: as many as come.', integer(1, 1_000_000_000)),
   rateLimit: setting(
     'RATE_LIMIT',
     'on',
-    'Limits on how often public calls may be made. Without effect in this version.',
+    'Limits on how often public calls may be made: 300 handshakes a minute for a network, 30 failed log-ins for a name and network. `off` is for tests and benchmarks.',
     onOff,
   ),
   backupDir: setting(
@@ -395,6 +425,10 @@ export function loadConfig(
     srpWorkers: read('srpWorkers', Math.min(2, availableParallelism())),
     srpQueueLimit: preset('srpQueueLimit'),
     maxConnections: preset('maxConnections'),
+    maxConnectionsPerNetwork: preset('maxConnectionsPerNetwork'),
+    trustedProxies: read('trustedProxies', []),
+    proxyHeader: preset('proxyHeader'),
+    maxUsers: read('maxUsers', undefined),
     rateLimit: preset('rateLimit'),
     backup:
       backupDir === undefined || backupPassphrase === undefined

@@ -2,9 +2,11 @@
  * Bounds the connections of a door. A connection is silent until it has greeted (spoken HTTP), then idle while it has no
  * request in flight. Silence has a time limit; at the cap the oldest silent connection makes room for a newcomer, then
  * the longest idle one, then the one that has been sending its request the longest; only when every connection waits for
- * an answer is the newcomer turned away. So connections that cost their maker nothing keep nobody out.
+ * an answer is the newcomer turned away. So connections that cost their maker nothing keep nobody out. One network has a
+ * cap of its own, under which its newest connections stay: it makes room for itself.
  */
 import type { Server, Socket } from 'node:net';
+import { type ClientAddresses, networkOf } from './client_address.ts';
 import { peerAddress } from './door.ts';
 
 /** One open connection. */
@@ -12,6 +14,8 @@ export interface Connection {
   readonly socket: Socket;
   /** The peer's address without port. */
   readonly peerAddress: string;
+  /** Its network as limits count it; none for a trusted proxy. */
+  readonly network: string | undefined;
   /** What the guard knows it by; a closed socket has no address left. */
   readonly key: string;
   /** Requests in flight. */
@@ -28,7 +32,11 @@ export interface PeerOfSocket {
 
 export class ConnectionGuard {
   readonly #maxConnections: number;
+  readonly #maxPerNetwork: number;
   readonly #greetingTimeoutMs: number;
+  readonly #clients: ClientAddresses;
+  /** Open connections by network. */
+  readonly #perNetwork = new Map<string, number>();
   /** By peer address and port, which wrappers of a socket know as well. */
   readonly #byPeer = new Map<string, Connection>();
   /** Oldest first. */
@@ -39,8 +47,17 @@ export class ConnectionGuard {
   readonly #arriving = new Set<Connection>();
   readonly #whenEmpty: (() => void)[] = [];
 
-  constructor(limits: { readonly maxConnections: number; readonly greetingTimeoutMs: number }) {
+  constructor(
+    limits: {
+      readonly maxConnections: number;
+      readonly maxConnectionsPerNetwork: number;
+      readonly greetingTimeoutMs: number;
+    },
+    clients: ClientAddresses,
+  ) {
     this.#maxConnections = limits.maxConnections;
+    this.#maxPerNetwork = limits.maxConnectionsPerNetwork;
+    this.#clients = clients;
     this.#greetingTimeoutMs = limits.greetingTimeoutMs;
   }
 
@@ -57,19 +74,23 @@ export class ConnectionGuard {
   /** Takes a new socket in, as silent. False when there was no room: the socket is destroyed. */
   admit(socket: Socket): boolean {
     // A peer that has gone already has no address; there is nothing to guard.
-    if (socket.remoteAddress === undefined || !this.#makeRoom()) {
+    const address = peerAddress(socket.remoteAddress);
+    const network = this.#clients.isTrusted(address) ? undefined : networkOf(address);
+    if (socket.remoteAddress === undefined || !this.#makeRoom(network)) {
       socket.destroy();
       return false;
     }
     const key = peerKey(socket);
     const connection = {
       socket,
-      peerAddress: peerAddress(socket.remoteAddress),
+      peerAddress: address,
+      network,
       key,
       active: 0,
       arriving: 0,
     };
     this.#byPeer.set(key, connection);
+    if (network !== undefined) this.#perNetwork.set(network, (this.#perNetwork.get(network) ?? 0) + 1);
     const timer = setTimeout(() => socket.destroy(), this.#greetingTimeoutMs);
     timer.unref();
     this.#silent.set(connection, timer);
@@ -143,17 +164,27 @@ export class ConnectionGuard {
     return new Promise((resolve) => this.#whenEmpty.push(resolve));
   }
 
-  #makeRoom(): boolean {
+  #makeRoom(network: string | undefined): boolean {
+    while (network !== undefined && (this.#perNetwork.get(network) ?? 0) >= this.#maxPerNetwork) {
+      if (!this.#drop((connection) => connection.network === network)) return false;
+    }
     while (this.#byPeer.size >= this.#maxConnections) {
-      const loser =
-        this.#silent.keys().next().value ??
-        this.#idle.keys().next().value ??
-        this.#arriving.keys().next().value;
-      if (loser === undefined) return false;
-      loser.socket.destroy();
-      this.#forget(loser);
+      if (!this.#drop(() => true)) return false;
     }
     return true;
+  }
+
+  /** Destroys the connection that is missed least, of those that `may` go. False when none may. */
+  #drop(may: (connection: Connection) => boolean): boolean {
+    for (const group of [this.#silent.keys(), this.#idle, this.#arriving]) {
+      for (const connection of group) {
+        if (!may(connection)) continue;
+        connection.socket.destroy();
+        this.#forget(connection);
+        return true;
+      }
+    }
+    return false;
   }
 
   #forget(connection: Connection): void {
@@ -162,7 +193,12 @@ export class ConnectionGuard {
     this.#idle.delete(connection);
     this.#arriving.delete(connection);
     // The same peer may be back already, from the same port.
-    if (this.#byPeer.get(connection.key) === connection) this.#byPeer.delete(connection.key);
+    if (this.#byPeer.get(connection.key) !== connection) return;
+    this.#byPeer.delete(connection.key);
+    if (connection.network === undefined) return;
+    const left = (this.#perNetwork.get(connection.network) ?? 1) - 1;
+    if (left === 0) this.#perNetwork.delete(connection.network);
+    else this.#perNetwork.set(connection.network, left);
   }
 }
 

@@ -184,7 +184,8 @@ export class DataHandler implements HandlerOf<typeof DataService> {
         return state.same ? { done: state.revision } : failed(entryExists(`entries[${index}].entry_id`));
       },
       write: async (transaction, account, written) => {
-        if (account.entry_count + written.length > this.#limits.maxEntriesPerUser) throw tooManyRequests();
+        if (account.entry_count + written.length > (account.max_entries ?? this.#limits.maxEntriesPerUser))
+          throw tooManyRequests();
         await transaction.execute(BATCH_CREATE, [
           account.id,
           written.map(({ entry }) => entry.entryId),

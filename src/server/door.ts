@@ -1,4 +1,5 @@
 /** What both doors have in common: how one is opened, what it may cost, and how it is closed. */
+import type { ClientAddresses } from './client_address.ts';
 import type { Logger } from './log.ts';
 import type { Readiness, Rpc } from './rpc.ts';
 import type { TlsIdentity } from './tls.ts';
@@ -24,6 +25,8 @@ export interface DoorOptions {
   /** Without it the door speaks in clear. */
   readonly tls?: TlsIdentity;
   readonly limits: DoorLimits;
+  /** Whose call it is. */
+  readonly clients: ClientAddresses;
   readonly log: Logger;
 }
 
@@ -35,6 +38,8 @@ export interface DoorLimits {
   readonly maxBodyBytes: number;
   /** Open connections of a door. At the cap the oldest silent one makes room, then the longest idle one, then the one that sends its request the longest. */
   readonly maxConnections: number;
+  /** Open connections of a door from one network that is no trusted proxy's. */
+  readonly maxConnectionsPerNetwork: number;
   /** How long a connection may take to become HTTP: TLS handshake and preface, or the head of a first request. */
   readonly greetingTimeoutMs: number;
   /** How long a request may take to arrive whole. */
@@ -63,6 +68,7 @@ export const DEFAULT_DOOR_LIMITS: DoorLimits = {
   maxMessageBytes: 4 * 1024 * 1024,
   maxBodyBytes: 64 * 1024 * 1024,
   maxConnections: 1024,
+  maxConnectionsPerNetwork: 256,
   greetingTimeoutMs: 10_000,
   bodyTimeoutMs: 30_000,
   maxStreamsPerConnection: 100,

@@ -23,6 +23,7 @@ import {
   status,
 } from '@grpc/grpc-js';
 import { BodyBudget } from './body_budget.ts';
+import type { ClientAddresses } from './client_address.ts';
 import { ConnectionGuard } from './connection_guard.ts';
 import { capGrpcTimeout } from './deadline.ts';
 import { type Door, type DoorLimits, type DoorOptions, peerAddress } from './door.ts';
@@ -50,7 +51,7 @@ export interface GrpcDoorOptions extends DoorOptions {
 
 /** Opens the gRPC door. Rejects when the address cannot be listened on. */
 export async function createGrpcDoor(options: GrpcDoorOptions): Promise<Door> {
-  const { limits, log } = options;
+  const { limits, clients, log } = options;
   tameLibraryLogger(log);
   const server = new Server({
     'grpc.max_receive_message_length': limits.maxMessageBytes,
@@ -71,7 +72,7 @@ export async function createGrpcDoor(options: GrpcDoorOptions): Promise<Door> {
   for (const rpc of rpcs) {
     server.register(
       rpc.path,
-      rpc.kind === 'unary' ? serveUnary(rpc, log) : serveStream(rpc, streams, log),
+      rpc.kind === 'unary' ? serveUnary(rpc, clients, log) : serveStream(rpc, streams, clients, log),
       serializer(rpc.method.output),
       (bytes: Buffer) => bytes,
       rpc.kind === 'unary' ? 'unary' : 'serverStream',
@@ -79,7 +80,7 @@ export async function createGrpcDoor(options: GrpcDoorOptions): Promise<Door> {
   }
   const reflected = options.reflection ? addReflection(server, rpcs, streams) : [];
 
-  const guard = new ConnectionGuard(limits);
+  const guard = new ConnectionGuard(limits, options.clients);
   const injector = server.createConnectionInjector(
     options.tls === undefined
       ? ServerCredentials.createInsecure()
@@ -122,13 +123,19 @@ export async function createGrpcDoor(options: GrpcDoorOptions): Promise<Door> {
 class GrpcCallContext implements CallContext {
   #requestId: string | undefined;
   /** Read at once: a stream that is closed has forgotten its peer. */
-  readonly peerAddress: string;
+  readonly #peer: string;
+  readonly #clients: ClientAddresses;
   readonly #call: ServerUnaryCall<Buffer, Message>;
   #controller: AbortController | undefined;
 
-  constructor(call: ServerUnaryCall<Buffer, Message>) {
+  constructor(call: ServerUnaryCall<Buffer, Message>, clients: ClientAddresses) {
     this.#call = call;
-    this.peerAddress = addressOf(call.getPeer());
+    this.#clients = clients;
+    this.#peer = addressOf(call.getPeer());
+  }
+
+  get peerAddress(): string {
+    return clientOf(this.#peer, this.#call.metadata, this.#clients);
   }
 
   get requestId(): string {
@@ -152,7 +159,12 @@ function addressOf(peer: string): string {
   return peerAddress(peer.slice(0, Math.max(peer.lastIndexOf(':'), 0)) || undefined);
 }
 
-function serveUnary(rpc: UnaryRpc, log: Logger): handleUnaryCall<Buffer, Message> {
+/** The client's address, behind a trusted proxy as its metadata says. */
+function clientOf(peer: string, metadata: Metadata, clients: ClientAddresses): string {
+  return clients.clientOf(peer, (name) => metadata.get(name).join(',') || undefined);
+}
+
+function serveUnary(rpc: UnaryRpc, clients: ClientAddresses, log: Logger): handleUnaryCall<Buffer, Message> {
   const { input } = rpc.method;
   return (call, callback) => {
     if (call.request.length > (rpc.maxRequestBytes ?? Number.POSITIVE_INFINITY)) {
@@ -167,7 +179,7 @@ function serveUnary(rpc: UnaryRpc, log: Logger): handleUnaryCall<Buffer, Message
       return;
     }
     rpc
-      .call(request, new GrpcCallContext(call))
+      .call(request, new GrpcCallContext(call, clients))
       .then(
         (response) => callback(null, response),
         (error: unknown) => callback(errorResponse(asRpcError(error, rpc, log))),
@@ -179,6 +191,7 @@ function serveUnary(rpc: UnaryRpc, log: Logger): handleUnaryCall<Buffer, Message
 function serveStream(
   rpc: StreamingRpc,
   streams: OpenStreams,
+  clients: ClientAddresses,
   log: Logger,
 ): handleServerStreamingCall<Buffer, Message> {
   const { input } = rpc.method;
@@ -194,7 +207,11 @@ function serveStream(
       throw incorrectParameters().inClear();
     }
     const { signal } = controller;
-    const context = { requestId: randomUUID(), peerAddress: addressOf(call.getPeer()), signal };
+    const context = {
+      requestId: randomUUID(),
+      peerAddress: clientOf(addressOf(call.getPeer()), call.metadata, clients),
+      signal,
+    };
     for await (const message of rpc.call(request, context)) {
       if (call.cancelled) return;
       if (!call.write(message)) await drained(call);

@@ -14,6 +14,7 @@ import {
   DELETE_CHANGE_SESSIONS,
   DROP_NEW_BYTES,
 } from '../database/password_change_statements.ts';
+import { DELETE_OLD_COUNTERS, DELETE_OLD_NETWORKS } from '../database/rate_statements.ts';
 import type { Logger } from './log.ts';
 import type { RequestGate } from './request_gate.ts';
 import type { SessionKeys } from './session_keys.ts';
@@ -79,6 +80,8 @@ export class Housekeeping {
     await this.#inBites(() => this.#deletedSessions(DELETE_SPENT_SESSIONS));
     await this.#inBites(() => this.#closeExpiredChange());
     await this.#inBites(() => this.#purgeTombstones());
+    await this.#inBites(() => this.#deleted(DELETE_OLD_COUNTERS));
+    await this.#inBites(() => this.#deleted(DELETE_OLD_NETWORKS));
     await this.#gate.forgetHealed();
   }
 

@@ -25,7 +25,7 @@ export interface HttpDoorOptions extends DoorOptions {
 /** Opens the HTTP door. Rejects when the address cannot be listened on. */
 export async function createHttpDoor(options: HttpDoorOptions): Promise<Door> {
   const { limits, log, tls } = options;
-  const guard = new ConnectionGuard(limits);
+  const guard = new ConnectionGuard(limits, options.clients);
   const bodies = new BodyBudget(limits.maxBodyBytes);
   const stopping = new AbortController();
   const handlers = connectHandlers([...options.rpcs, ...healthRpcs(options.rpcs, options.readiness)], {
@@ -61,8 +61,16 @@ export async function createHttpDoor(options: HttpDoorOptions): Promise<Door> {
       // Not even an RPC without side effects: an answer to a GET is kept in caches and its request in histories.
       refuse(request, response, 405, { ...headers, allow: 'POST' });
     } else {
-      void handler(request, response, { peerAddress: peerAddress(request.socket?.remoteAddress), headers });
+      void handler(request, response, { peerAddress: clientOf(request), headers });
     }
+  }
+
+  function clientOf(request: HttpRequest): string {
+    const peer = peerAddress(request.socket?.remoteAddress);
+    return options.clients.clientOf(peer, (name) => {
+      const value = request.headers[name];
+      return Array.isArray(value) ? value.join(',') : value;
+    });
   }
 
   function onRequest(request: HttpRequest, response: HttpResponse): void {

@@ -65,6 +65,8 @@ export interface Account {
   readonly revision: bigint;
   readonly history_id: Buffer;
   readonly entry_count: number;
+  /** Null: the server's limit. */
+  readonly max_entries: number | null;
   readonly credential_generation: bigint;
   readonly change_session_id: string | null;
   readonly change_begun_by: string | null;

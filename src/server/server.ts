@@ -11,6 +11,7 @@ import { startEmbeddedPostgres } from '../database/embedded/embedded_postgres.ts
 import { migrate } from '../database/migrator.ts';
 import { makeRecoveryCode, openServerKeys } from '../database/server_keys.ts';
 import { BackupSchedule } from './backup_schedule.ts';
+import { ClientAddresses, parseNetwork } from './client_address.ts';
 import type { Config } from './config.ts';
 import { DataHandler } from './data_handler.ts';
 import { Decoys } from './decoys.ts';
@@ -23,6 +24,7 @@ import { KeyRefresh } from './key_refresh.ts';
 import type { Logger } from './log.ts';
 import { PasswordHandler } from './password_handler.ts';
 import { serviceRpcs } from './pipeline.ts';
+import { DatabaseRateLimits, NO_RATE_LIMITS } from './rate_limits.ts';
 import { DatabaseReadiness } from './readiness.ts';
 import { RequestGate } from './request_gate.ts';
 import { DEFAULT_FEED_TIMES, type FeedTimes, RevisionFeed } from './revision_feed.ts';
@@ -127,12 +129,13 @@ export async function startServer(config: Config, parts: ServerParts): Promise<R
     housekeeping.start();
     ending.push(() => housekeeping.stop());
 
-    const { limits, registration } = config;
+    const { limits, registration, maxUsers } = config;
+    const rateLimits = config.rateLimit ? new DatabaseRateLimits(database.reads, keys) : NO_RATE_LIMITS;
     const decoys = new Decoys(keys, keys.sealer);
     const pipeline = { sessionKeys, gate, rules: new FieldRules(limits), log };
-    const shared = { database, gate, feed, keys, sessionKeys, decoys, srp, random };
+    const shared = { database, gate, feed, keys, sessionKeys, decoys, srp, rateLimits, random };
     const rpcs = [
-      ...serviceRpcs(UserService, new UserHandler({ ...shared, registration }), pipeline),
+      ...serviceRpcs(UserService, new UserHandler({ ...shared, registration, maxUsers }), pipeline),
       ...serviceRpcs(SessionService, new SessionHandler({ ...shared, limits }), pipeline),
       ...serviceRpcs(DataService, new DataHandler(gate, feed, limits), pipeline),
       ...serviceRpcs(PasswordService, new PasswordHandler(shared), pipeline),
@@ -151,12 +154,17 @@ export async function startServer(config: Config, parts: ServerParts): Promise<R
       maxMessageBytes: limits.maxMessageBytes,
       maxBodyBytes: Math.max(DEFAULT_DOOR_LIMITS.maxBodyBytes, 16 * limits.maxMessageBytes),
       maxConnections: config.maxConnections,
+      maxConnectionsPerNetwork: config.maxConnectionsPerNetwork,
     };
     const door = {
       rpcs,
       readiness,
       host: config.host,
       limits: doorLimits,
+      clients: new ClientAddresses(
+        config.trustedProxies.map((text) => parseNetwork(text)!),
+        config.proxyHeader,
+      ),
       log,
       ...(tls === undefined ? {} : { tls }),
     };

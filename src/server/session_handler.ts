@@ -31,7 +31,8 @@ import { privateExponent } from '../protocol/srp.ts';
 import { CredentialSealer, type LoginCredentialRow, type LoginCredentials } from './credentials.ts';
 import type { Decoys } from './decoys.ts';
 import { fieldNotFound, notDecrypted } from './errors.ts';
-import type { HandlerOf } from './pipeline.ts';
+import type { HandlerOf, PublicCall } from './pipeline.ts';
+import type { RateLimits } from './rate_limits.ts';
 import type { RequestGate, SealedCall } from './request_gate.ts';
 import type { RevisionFeed } from './revision_feed.ts';
 import { SESSION_KIND_LOGIN, type SessionKeys, sessionKeySet } from './session_keys.ts';
@@ -71,6 +72,7 @@ export class SessionHandler implements HandlerOf<typeof SessionService> {
   readonly #credentials: CredentialSealer;
   readonly #decoys: Decoys;
   readonly #srp: SrpPool;
+  readonly #rateLimits: RateLimits;
   readonly #limits: SessionLimits;
   readonly #random: (bytes: number) => Uint8Array;
 
@@ -82,6 +84,7 @@ export class SessionHandler implements HandlerOf<typeof SessionService> {
     sessionKeys: SessionKeys;
     decoys: Decoys;
     srp: SrpPool;
+    rateLimits: RateLimits;
     limits: SessionLimits;
     random: (bytes: number) => Uint8Array;
   }) {
@@ -93,13 +96,15 @@ export class SessionHandler implements HandlerOf<typeof SessionService> {
     this.#credentials = new CredentialSealer(parts.keys.sealer);
     this.#decoys = parts.decoys;
     this.#srp = parts.srp;
+    this.#rateLimits = parts.rateLimits;
     this.#limits = parts.limits;
     this.#random = parts.random;
   }
 
   /** The same work for a known and an unknown name: both make the decoy, fetch and open one row, and keep an attempt. */
-  async startSession({ usernameHash, clientProtocol }: StartSessionRequest) {
+  async startSession({ usernameHash, clientProtocol }: StartSessionRequest, { peerAddress }: PublicCall) {
     const lookup = this.#keys.usernameLookup(usernameHash);
+    await this.#rateLimits.beginHandshake(peerAddress, lookup);
     const { rows } = await this.#database.reads.execute(FIND_LOGIN, [lookup, ...this.#decoys.columns]);
     const user = rows[0] as LoginRow;
     const { srpSalt, srpVerifier, masterKeySalt, kdf } = this.#genuineOrDecoy(user, usernameHash);
@@ -130,14 +135,15 @@ export class SessionHandler implements HandlerOf<typeof SessionService> {
   }
 
   /** The attempt is consumed first, right or wrong; whatever is wrong costs the same arithmetic and answers the same. */
-  async authenticateSession(request: AuthenticateSessionRequest) {
+  async authenticateSession(request: AuthenticateSessionRequest, { peerAddress }: PublicCall) {
     const { usernameHash, ephemeralId, ephPublicA, clientProofM1, maximumRequests, expirySeconds } = request;
+    const lookup = this.#keys.usernameLookup(usernameHash);
+    await this.#rateLimits.beforeProof(peerAddress, lookup);
     const { rows } = await this.#database.writes.execute(CONSUME_LOGIN_ATTEMPT, [
       ephemeralId,
       ...this.#decoys.columns,
     ]);
     const attempt = rows[0] as AttemptRow | undefined;
-    const lookup = this.#keys.usernameLookup(usernameHash);
     const genuine =
       attempt?.alive === true &&
       attempt.id !== null &&
@@ -169,7 +175,10 @@ export class SessionHandler implements HandlerOf<typeof SessionService> {
         clientProof: clientProofM1,
       })
       .finally(() => privateB.fill(0));
-    if (!genuine || !proof.ok) throw notDecrypted();
+    if (!genuine || !proof.ok) {
+      await this.#rateLimits.failed(peerAddress, lookup);
+      throw notDecrypted();
+    }
 
     const sessionId = crypto.randomUUID();
     const maximum = inForce(
@@ -186,6 +195,7 @@ export class SessionHandler implements HandlerOf<typeof SessionService> {
       maximum,
       expiry,
     );
+    await this.#rateLimits.succeeded(peerAddress, lookup, session.userId);
     const { serverToClient } = sessionKeySet(session, proof.sessionKey);
     proof.sessionKey.fill(0);
     const result = create(AuthenticateSessionResultSchema, {

@@ -7,17 +7,26 @@ import type {
   RegisterUserRequest,
   UserService,
 } from '../../gen/passmanager/user/v1/user_service_pb.ts';
-import type { Database, Row } from '../database/database.ts';
+import type { Database, Row, Transaction } from '../database/database.ts';
 import { Invite, User } from '../database/entities/index.ts';
 import type { ServerKeys } from '../database/server_keys.ts';
 import { DatabaseFault } from '../database/sqlstate.ts';
-import { CHANGE_USERNAME, DELETE_ATTEMPTS, FIND_CREDENTIALS } from '../database/user_statements.ts';
+import {
+  CHANGE_USERNAME,
+  COUNT_USERS,
+  DELETE_ATTEMPTS,
+  FIND_CREDENTIALS,
+} from '../database/user_statements.ts';
 import { HISTORY_ID_BYTES } from '../protocol/sizes.ts';
 import { type CredentialRow, CredentialSealer, type Credentials } from './credentials.ts';
-import { registrationRefused, usernameExists } from './errors.ts';
-import type { HandlerOf } from './pipeline.ts';
+import { registrationRefused, tooManyRequests, usernameExists } from './errors.ts';
+import type { HandlerOf, PublicCall } from './pipeline.ts';
+import type { RateLimits } from './rate_limits.ts';
 import type { RequestGate, SealedCall } from './request_gate.ts';
 import type { RevisionFeed } from './revision_feed.ts';
+
+/** The advisory lock of registrations where accounts are counted. */
+const QUOTA_LOCK = 7_283_115_410n;
 
 /** Who may make an account: everybody, who has an invite, or nobody. */
 export type Registration = 'open' | 'invite' | 'closed';
@@ -29,6 +38,8 @@ export class UserHandler implements HandlerOf<typeof UserService> {
   readonly #keys: ServerKeys;
   readonly #credentials: CredentialSealer;
   readonly #registration: Registration;
+  readonly #maxUsers: number | undefined;
+  readonly #rateLimits: RateLimits;
   readonly #random: (bytes: number) => Uint8Array;
 
   constructor(parts: {
@@ -37,6 +48,9 @@ export class UserHandler implements HandlerOf<typeof UserService> {
     feed: RevisionFeed;
     keys: ServerKeys;
     registration: Registration;
+    /** None: as many as come. */
+    maxUsers: number | undefined;
+    rateLimits: RateLimits;
     random: (bytes: number) => Uint8Array;
   }) {
     this.#database = parts.database;
@@ -45,22 +59,35 @@ export class UserHandler implements HandlerOf<typeof UserService> {
     this.#keys = parts.keys;
     this.#credentials = new CredentialSealer(parts.keys.sealer);
     this.#registration = parts.registration;
+    this.#maxUsers = parts.maxUsers;
+    this.#rateLimits = parts.rateLimits;
     this.#random = parts.random;
   }
 
-  async registerUser(request: RegisterUserRequest) {
+  async registerUser(request: RegisterUserRequest, { peerAddress }: PublicCall) {
     const { usernameHash, inviteCode } = request;
     if (this.#registration === 'closed') throw registrationRefused();
     const credentials = { ...request, kdf: request.kdf! };
     const lookup = this.#keys.usernameLookup(usernameHash);
+    await this.#rateLimits.beginHandshake(peerAddress, lookup);
     await this.#database.transaction(async (transaction) => {
       if (this.#registration === 'invite') await claimInvite(transaction.em, inviteCode, lookup);
-      if (!(await this.#insert(transaction.em, lookup, credentials))) {
+      if (await this.#insert(transaction.em, lookup, credentials)) {
+        await this.#refuseOneTooMany(transaction);
+      } else {
         const { rows } = await transaction.execute(FIND_CREDENTIALS, [lookup]);
         if (!this.#holdsSame(rows[0], credentials)) throw usernameExists('username_hash');
       }
     });
     return { usernameHash };
+  }
+
+  /** The quota of the server; asked one after another, or two last ones would both fit. */
+  async #refuseOneTooMany(transaction: Transaction): Promise<void> {
+    if (this.#maxUsers === undefined) return;
+    await transaction.execute('select pg_advisory_xact_lock($1)', [QUOTA_LOCK]);
+    const { rows } = await transaction.execute(COUNT_USERS, [this.#maxUsers + 1]);
+    if ((rows[0]!.users as number) > this.#maxUsers) throw tooManyRequests();
   }
 
   async changeUsername({ newUsernameHash }: ChangeUsernamePayload, call: SealedCall) {

@@ -20,9 +20,9 @@ describe('fields that the server does not know', () => {
   let seen: Message[];
 
   before(async () => {
-    SessionHandler.prototype.startSession = function spied(this: SessionHandler, request) {
+    SessionHandler.prototype.startSession = function spied(this: SessionHandler, request, call) {
       seen.push(request);
-      return startSession.call(this, request);
+      return startSession.call(this, request, call);
     };
     DataHandler.prototype.getEntry = function spied(this: DataHandler, payload, call) {
       seen.push(payload);

@@ -28,6 +28,8 @@ describe('the sealed columns', () => {
         'auth_ephemerals.username_lookup',
         'invites.code_hash',
         'invites.used_by',
+        'login_networks.key',
+        'rate_counters.key',
         'secure_data.entry_data',
         'secure_data.entry_name',
         'secure_data.new_entry_data',

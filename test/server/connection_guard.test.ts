@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { expect } from 'chai';
+import { ClientAddresses, NO_PROXIES, parseNetwork } from '../../src/server/client_address.ts';
 import { type Connection, ConnectionGuard } from '../../src/server/connection_guard.ts';
 import { eventually } from '../support/eventually.ts';
 import { RawPeer } from '../support/raw_peer.ts';
@@ -11,8 +12,11 @@ describe('ConnectionGuard', () => {
   let admitted: Connection[];
   const peers: RawPeer[] = [];
 
-  async function open(limits: { maxConnections: number; greetingTimeoutMs: number }): Promise<void> {
-    guard = new ConnectionGuard(limits);
+  async function open(
+    limits: { maxConnections: number; greetingTimeoutMs: number; maxConnectionsPerNetwork?: number },
+    clients = NO_PROXIES,
+  ): Promise<void> {
+    guard = new ConnectionGuard({ maxConnectionsPerNetwork: 1_000, ...limits }, clients);
     admitted = [];
     server = createServer((socket: Socket) => {
       const connection = guard.find(socket);
@@ -36,6 +40,33 @@ describe('ConnectionGuard', () => {
     for (const peer of peers.splice(0)) peer.destroy();
     guard.destroyAll();
     server.close();
+  });
+
+  it('has a network that is at its cap make room for itself, the silent first, and never a busy one', async () => {
+    await open({ maxConnections: 10, maxConnectionsPerNetwork: 2, greetingTimeoutMs: 60_000 });
+    const [first, second] = [await arrive(), await arrive()];
+    guard.begin(first.connection!)();
+    const third = await arrive();
+    await second.peer.closed;
+    expect(guard.size).to.equal(2);
+    guard.begin(third.connection!)();
+    const turnedAway = await arrive();
+    await turnedAway.peer.closed;
+    expect(turnedAway.connection).to.equal(undefined);
+    guard.end(first.connection!);
+    expect((await arrive()).connection).not.to.equal(undefined);
+    await first.peer.closed;
+    guard.destroyAll();
+    await guard.empty();
+    expect((await arrive()).connection).not.to.equal(undefined);
+  });
+
+  it('has no cap of its own for a trusted proxy', async () => {
+    const proxies = new ClientAddresses([parseNetwork('127.0.0.0/8')!], 'x-forwarded-for');
+    await open({ maxConnections: 10, maxConnectionsPerNetwork: 1, greetingTimeoutMs: 60_000 }, proxies);
+    await arrive();
+    await arrive();
+    expect(guard.size).to.equal(2);
   });
 
   it('closes a connection that stays silent', async () => {

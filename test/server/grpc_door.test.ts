@@ -41,6 +41,7 @@ import {
   type RegisterUserResponse,
   RegisterUserResponseSchema,
 } from '../../gen/passmanager/user/v1/user_service_pb.ts';
+import { NO_PROXIES } from '../../src/server/client_address.ts';
 import { DEFAULT_DOOR_LIMITS, type Door, type DoorLimits } from '../../src/server/door.ts';
 import { createGrpcDoor } from '../../src/server/grpc_door.ts';
 import { HealthCheckRequestSchema, HealthCheckResponseSchema } from '../../src/server/health_contract.ts';
@@ -87,6 +88,7 @@ describe('the gRPC door', () => {
         rpc.kind === 'unary' && maxRequestBytes !== undefined ? { ...rpc, maxRequestBytes } : rpc,
       ),
       readiness,
+      clients: NO_PROXIES,
       host: '127.0.0.1',
       port: 0,
       limits: { ...DEFAULT_DOOR_LIMITS, ...limits },
@@ -316,6 +318,7 @@ describe('the gRPC door', () => {
       const again = createGrpcDoor({
         rpcs: [],
         readiness,
+        clients: NO_PROXIES,
         host: '127.0.0.1',
         port,
         limits: DEFAULT_DOOR_LIMITS,

@@ -17,6 +17,7 @@ import { ErrorCode, FailureSchema } from '../../gen/passmanager/common/v1/error_
 import { DataService } from '../../gen/passmanager/data/v1/data_service_pb.ts';
 import { SessionService } from '../../gen/passmanager/session/v1/session_service_pb.ts';
 import { RegisterUserRequestSchema, UserService } from '../../gen/passmanager/user/v1/user_service_pb.ts';
+import { NO_PROXIES } from '../../src/server/client_address.ts';
 import { DEFAULT_DOOR_LIMITS, type Door, type DoorLimits } from '../../src/server/door.ts';
 import { HealthService } from '../../src/server/health_contract.ts';
 import { createHttpDoor } from '../../src/server/http_door.ts';
@@ -56,6 +57,7 @@ describe('the HTTP door', () => {
     door = await createHttpDoor({
       rpcs: fakes.rpcs,
       readiness,
+      clients: NO_PROXIES,
       host: '127.0.0.1',
       port: 0,
       limits: { ...DEFAULT_DOOR_LIMITS, ...limits },
@@ -201,6 +203,7 @@ describe('the HTTP door', () => {
       const again = createHttpDoor({
         rpcs: [],
         readiness,
+        clients: NO_PROXIES,
         host: '127.0.0.1',
         port: door.address.port,
         limits: DEFAULT_DOOR_LIMITS,

@@ -9,6 +9,7 @@ import { Client, credentials, type ServiceError, status } from '@grpc/grpc-js';
 import { expect } from 'chai';
 import { file_passmanager_common_v1_access } from '../../gen/passmanager/common/v1/access_pb.ts';
 import { DataService } from '../../gen/passmanager/data/v1/data_service_pb.ts';
+import { NO_PROXIES } from '../../src/server/client_address.ts';
 import { DEFAULT_DOOR_LIMITS, type Door } from '../../src/server/door.ts';
 import { createGrpcDoor } from '../../src/server/grpc_door.ts';
 import { DescriptorIndex } from '../../src/server/reflection.ts';
@@ -93,6 +94,7 @@ describe('server reflection', () => {
     door = await createGrpcDoor({
       rpcs: fakeRpcs().rpcs,
       readiness: new FakeReadiness(),
+      clients: NO_PROXIES,
       host: '127.0.0.1',
       port: 0,
       limits: DEFAULT_DOOR_LIMITS,

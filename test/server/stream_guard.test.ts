@@ -12,6 +12,7 @@ import {
 import type { AddressInfo } from 'node:net';
 import { expect } from 'chai';
 import { BodyBudget } from '../../src/server/body_budget.ts';
+import { NO_PROXIES } from '../../src/server/client_address.ts';
 import { ConnectionGuard } from '../../src/server/connection_guard.ts';
 import { guardStreams } from '../../src/server/stream_guard.ts';
 import { eventually } from '../support/eventually.ts';
@@ -28,7 +29,10 @@ describe('guardStreams', () => {
     putRight?: (headers: IncomingHttpHeaders) => void,
     bodyTimeoutMs = 200,
   ): Promise<number> {
-    guard = new ConnectionGuard({ maxConnections: 10, greetingTimeoutMs: 300 });
+    guard = new ConnectionGuard(
+      { maxConnections: 10, maxConnectionsPerNetwork: 10, greetingTimeoutMs: 300 },
+      NO_PROXIES,
+    );
     server = createServer();
     server.on('stream', (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => {
       stream.on('error', () => {});

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connect, type SecureVersion } from 'node:tls';
 import { expect } from 'chai';
+import { NO_PROXIES } from '../../src/server/client_address.ts';
 import { DEFAULT_DOOR_LIMITS, type Door } from '../../src/server/door.ts';
 import { createGrpcDoor } from '../../src/server/grpc_door.ts';
 import { createHttpDoor } from '../../src/server/http_door.ts';
@@ -79,6 +80,7 @@ describe('a door under TLS', () => {
     const options = {
       rpcs: [],
       readiness: new FakeReadiness(),
+      clients: NO_PROXIES,
       host: '127.0.0.1',
       port: 0,
       tls: await readTlsFiles(certificate, key),

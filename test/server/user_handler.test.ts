@@ -196,6 +196,23 @@ describe('UserService', () => {
     });
   });
 
+  it('registers as many accounts as the server has room for, however many come at once, and the same again', async () => {
+    const small = await startTestServer({ settings: { PASSMANAGER_MAX_USERS: '3' } });
+    try {
+      const door = createConnectTransport({ baseUrl: small.httpUrl, httpVersion: '1.1' });
+      const accounts = Array.from({ length: 8 }, () => makeAccount());
+      const outcomes = await Promise.allSettled(accounts.map((account) => register(door, account)));
+      const inside = accounts.filter((_, index) => outcomes[index]!.status === 'fulfilled');
+      expect(inside).to.have.length(3);
+      const refusal = await refusalOf(register(door, makeAccount()));
+      expect(reasons(refusal)).to.deep.equal([[13, 'request']]);
+      await register(door, inside[0]!);
+      expect(await small.database.query('select from users')).to.have.length(3);
+    } finally {
+      await small.stop();
+    }
+  });
+
   it('registers nobody where registration is closed, with or without a code', async () => {
     const closed = await startTestServer({ settings: { PASSMANAGER_REGISTRATION: 'closed' } });
     try {

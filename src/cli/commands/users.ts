@@ -18,6 +18,8 @@ export interface UserRow {
   readonly bytes: number;
   readonly sessions: number;
   readonly passwordChangeOpen: boolean;
+  /** How many entries it may have; null: the server's setting. */
+  readonly maxEntries: number | null;
 }
 
 /** An open session of an account. */
@@ -44,7 +46,8 @@ export async function listUsers(database: Database, id: string | null = null): P
   const { rows } = await database.reads.execute(
     `select u.id as "id", u.created_at as "createdAt", s.last_used_at as "lastUsedAt", u.entry_count as "entries",
             d.bytes::float8 as "bytes", s.sessions::int as "sessions",
-            coalesce(u.change_expires_at > clock_timestamp(), false) as "passwordChangeOpen"
+            coalesce(u.change_expires_at > clock_timestamp(), false) as "passwordChangeOpen",
+            u.max_entries as "maxEntries"
        from users u,
             lateral (select count(*) as sessions, max(last_used_at) as last_used_at from login_sessions where user_id = u.id) s,
             lateral (select coalesce(sum(length(entry_name) + length(entry_data)), 0) as bytes
@@ -78,6 +81,24 @@ const when = (date: Date | null): string => date?.toISOString() ?? '';
 const parseId = (text: string): string => {
   if (!isUuid(text)) throw new InvalidArgumentError('the id of an account, as list shows it.');
   return text;
+};
+
+/** Sets how many entries an account may have; null: the server's setting. False where there is no such account. Throws DatabaseFault. */
+export async function setQuota(database: Database, id: string, maxEntries: number | null): Promise<boolean> {
+  const { rows } = await database.writes.execute(
+    'update users set max_entries = $2 where id = $1 returning id',
+    [id, maxEntries],
+  );
+  return rows.length > 0;
+}
+
+const MOST_ENTRIES = 1_000_000;
+
+const parseQuota = (text: string): number | null => {
+  if (text === 'default') return null;
+  if (!/^\d{1,7}$/.test(text) || Number(text) > MOST_ENTRIES)
+    throw new InvalidArgumentError(`a whole number from 0 to ${MOST_ENTRIES}, or default.`);
+  return Number(text);
 };
 
 /** The command. */
@@ -121,7 +142,7 @@ export function usersCommand(context: CliContext): Command {
         `account        ${row.id}`,
         `made           ${when(row.createdAt)}`,
         `last used      ${when(row.lastUsedAt) || 'by no session that is still there'}`,
-        `entries        ${row.entries}, ${formatBytes(row.bytes)}`,
+        `entries        ${row.entries}, ${formatBytes(row.bytes)}; ${row.maxEntries ?? 'as many as the settings allow'} at most`,
         `sessions       ${row.sessions}`,
         `password change ${row.passwordChangeOpen ? 'open' : 'none'}`,
       ]);
@@ -148,6 +169,18 @@ export function usersCommand(context: CliContext): Command {
             row.requests,
           ]),
         ),
+      );
+    });
+  users
+    .command('quota')
+    .description('set how many entries an account may have; what it has above that stays')
+    .argument('<id>', 'as list shows it', parseId)
+    .argument('<entries>', 'a number, or default for the server’s setting', parseQuota)
+    .addHelpText('after', '\nExample: passmanager users quota 6f9619ff-8b86-4d01-b42d-00cf4fc964ff 500')
+    .action(async (id: string, entries: number | null) => {
+      if (!(await database((opened) => setQuota(opened, id, entries)))) throw new NoSuchUserError();
+      context.terminal.say(
+        entries === null ? 'The server’s setting counts.' : `The account may have ${entries} entries.`,
       );
     });
   users

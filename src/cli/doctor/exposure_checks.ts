@@ -2,6 +2,7 @@
 import { X509Certificate } from 'node:crypto';
 import { readFile, stat } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
+import { parseNetwork } from '../../server/client_address.ts';
 import { isLoopback } from '../../server/config.ts';
 import { readTlsFiles } from '../../server/tls.ts';
 import { type Check, failure, good, skipped, warning } from './check.ts';
@@ -116,6 +117,27 @@ export const EXPOSURE_CHECKS: readonly Check[] = [
       config.rateLimit
         ? good('on')
         : warning('off', 'Remove PASSMANAGER_RATE_LIMIT=off, which is for tests and benchmarks.'),
+  },
+  {
+    name: 'proxy_trust',
+    look: ({ config: { trustedProxies, host } }) => {
+      const wide = trustedProxies.filter((text) => {
+        const [address, bits] = parseNetwork(text)!;
+        return bits < (address.kind() === 'ipv4' ? 8 : 16);
+      });
+      if (wide.length > 0)
+        return warning(
+          `half the world is trusted: ${wide.join(', ')}`,
+          'Name the proxies’ own addresses in PASSMANAGER_TRUSTED_PROXIES: who is trusted may say that it is anybody.',
+        );
+      return trustedProxies.length > 0
+        ? good(trustedProxies.join(', '))
+        : good(
+            isLoopback(host)
+              ? 'no proxy: if there is one, all its clients count as one network until PASSMANAGER_TRUSTED_PROXIES names it'
+              : 'no proxy',
+          );
+    },
   },
   {
     name: 'login_threads',

@@ -17,9 +17,14 @@ export const BACKUP_TABLES: readonly BackupTable[] = [
 
 /**
  * Tables that are left out: sessions and log-ins that are under way end with a restore, since what was recorded of them
- * must not run again.
+ * must not run again. Rates are those of the last minute; networks are known again after a log-in.
  */
-export const EPHEMERAL_TABLES: readonly string[] = ['login_sessions', 'auth_ephemerals'];
+export const EPHEMERAL_TABLES: readonly string[] = [
+  'login_sessions',
+  'auth_ephemerals',
+  'rate_counters',
+  'login_networks',
+];
 
 /** Where the migrator keeps what was executed. */
 export const MIGRATIONS_TABLE = 'schema_migrations';

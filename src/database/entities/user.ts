@@ -24,6 +24,8 @@ const UserSchema = defineEntity({
     revision: p.bigint('bigint').defaultRaw('0'),
     /** Live entries. */
     entryCount: p.integer().default(0),
+    /** How many entries it may have; none: the server's setting. */
+    maxEntries: p.integer().nullable(),
     tombstonesPurgedAt: p.datetime().nullable(),
     /** The open password change: its session and the one that began it, without foreign keys. */
     changeSessionId: p.uuid().nullable(),

@@ -3,10 +3,12 @@ import { Migration20261123000000Initial } from './migration_20261123000000_initi
 import { Migration20261124000000AttemptsByName } from './migration_20261124000000_attempts_by_name.ts';
 import { Migration20261124000100ChecksByDomain } from './migration_20261124000100_checks_by_domain.ts';
 import { Migration20261124150000KeyStates } from './migration_20261124150000_key_states.ts';
+import { Migration20261124160000RateLimits } from './migration_20261124160000_rate_limits.ts';
 
 export const migrations = [
   { name: 'Migration20261123000000Initial', class: Migration20261123000000Initial },
   { name: 'Migration20261124000000AttemptsByName', class: Migration20261124000000AttemptsByName },
   { name: 'Migration20261124000100ChecksByDomain', class: Migration20261124000100ChecksByDomain },
   { name: 'Migration20261124150000KeyStates', class: Migration20261124150000KeyStates },
+  { name: 'Migration20261124160000RateLimits', class: Migration20261124160000RateLimits },
 ] as const;

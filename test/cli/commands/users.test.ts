@@ -1,7 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { createConnectTransport } from '@connectrpc/connect-node';
 import { expect } from 'chai';
+import * as data from '../../../gen/passmanager/data/v1/data_service_pb.ts';
 import { runCli } from '../../support/cli.ts';
+import { createEntries, renewed } from '../../support/password_change.ts';
 import { logIn, makeAccount, reasons, refusalOf, register } from '../../support/raw_client.ts';
 import { startTestServer, type TestServer } from '../../support/test_server.ts';
 
@@ -36,6 +38,23 @@ describe('passmanager users', () => {
     }
   });
 
+  it('sets how many entries an account may have, for single and for batched writes, and takes it back', async () => {
+    const { id, session } = await arrive();
+    for (const wrong of ['-1', 'many', '1000001', ''])
+      expect((await cli(`users quota ${id} ${wrong}`)).code).to.equal(64);
+    expect((await cli(`users quota ${randomUUID()} 5`)).code).to.equal(1);
+    expect((await cli(`users quota ${id} 2`)).out).to.include('2 entries');
+    expect((await cli(`users show ${id}`)).out).to.include('2 at most');
+    await createEntries(session, 1);
+    expect(reasons(await refusalOf(createEntries(session, 2)))).to.deep.equal([[13, 'request']]);
+    const one = () =>
+      session.call(data.DataService.method.createEntry, data.CreateEntryPayloadSchema, renewed(randomUUID()));
+    await one();
+    expect(reasons(await refusalOf(one()))).to.deep.equal([[13, 'request']]);
+    expect((await cli(`users quota ${id} default`)).out).to.include('setting');
+    await one();
+  });
+
   it('deletes nothing without a yes', async () => {
     const { id } = await arrive();
     expect((await cli(`users delete ${id}`)).notes).to.include('--yes');
@@ -58,6 +77,7 @@ describe('passmanager users', () => {
       'createdAt',
       'lastUsedAt',
       'entries',
+      'maxEntries',
       'bytes',
       'sessions',
       'passwordChangeOpen',

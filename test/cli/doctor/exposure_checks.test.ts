@@ -88,6 +88,14 @@ describe('the checks of what is open to the network', () => {
     expect(await check('rate_limit')).to.include({ state: 'good' });
   });
 
+  it('warn of proxies that are half the world', async () => {
+    const trusting = (text: string) => check('proxy_trust', { PASSMANAGER_TRUSTED_PROXIES: text });
+    for (const wide of ['0.0.0.0/0', '10.0.0.1,::/0', '0.0.0.0/1'])
+      expect(await trusting(wide), wide).to.include({ state: 'warning' });
+    expect(await trusting('10.0.0.0/8,127.0.0.1,fd00::/16')).to.include({ state: 'good' });
+    expect(await check('proxy_trust')).to.include({ state: 'good' });
+  });
+
   it('warn of pages in clear text that may call', async () => {
     const origins = (text: string) => check('cors', { PASSMANAGER_CORS_ORIGINS: text });
     expect(await origins('http://vault.example.org')).to.include({ state: 'warning' });

@@ -15,7 +15,7 @@ import { migrations } from '../../../src/database/migrations/index.ts';
 import { migrate } from '../../../src/database/migrator.ts';
 import { type BackupWorld, contentsOf, createBackupWorld } from '../../support/backup_world.ts';
 import { rejection } from '../../support/rejection.ts';
-import { insertRow, sampleAttempt, sampleSession } from '../../support/sample_rows.ts';
+import { insertRow, sampleAttempt, sampleSession, sampleUser } from '../../support/sample_rows.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/test_database.ts';
 
 describe('a restore of a snapshot', function () {
@@ -68,7 +68,7 @@ describe('a restore of a snapshot', function () {
 
   it('is refused where there are accounts, unless they may go', async () => {
     await connect(true);
-    await insertRow(target, 'users', (await import('../../support/sample_rows.ts')).sampleUser());
+    await insertRow(target, 'users', sampleUser());
     const before = await contentsOf(target);
     expect(await rejection(restore())).to.be.instanceOf(TargetNotEmptyError);
     expect(await contentsOf(target)).to.deep.equal(before);
@@ -155,28 +155,56 @@ describe('a restore of a snapshot', function () {
     await source.drop();
   });
 
-  it('makes the schema that the backup had, which the program then brings up to date', async () => {
-    for (let count = 1; count <= migrations.length; count += 1) {
-      const names = migrations.slice(0, count).map(({ name }) => name);
+  for (const count of migrations.map((_, index) => index + 1)) {
+    const names = migrations.slice(0, count).map(({ name }) => name);
+    const last = names.at(-1)!;
+
+    it(`makes the schema that the backup had, and the program brings it up to date: ${last}`, async () => {
       await connect(false);
-      await restore(
-        changed('manifest', ({ manifest }: { manifest: object }) => ({
-          manifest: { ...manifest, migrations: names },
-        })),
+      const old = await createTestDatabase({ migrated: false });
+      const source = new pg.Client(old.connection);
+      await source.connect();
+      // A database as that version left it, filled by it.
+      const empty: Frame = {
+        type: 'manifest',
+        manifest: { version: 1, madeAt: '', migrations: names, keyFile: '00'.repeat(32), tables: [] },
+      };
+      await restoreSnapshot(source, stream([empty, { type: 'end' }]), {
+        replace: false,
+        settle: false,
+        wrapUnder: async (key) => key,
+      });
+      const user = sampleUser();
+      await insertRow(old, 'users', user);
+      await old.query(
+        `insert into secure_data (user_id, entry_id, entry_name, entry_data, revision)
+           select $1, gen_random_uuid(), decode(repeat('ab', 93), 'hex'), decode(repeat('cd', 285), 'hex'), n from generate_series(1, 5) n`,
+        [user.id],
       );
+      const before = await contentsOf(old);
+      await restoreSnapshot(client, readSnapshot(source, { keyFile: new Uint8Array(32) }), {
+        replace: false,
+        settle: true,
+        wrapUnder: async (key) => key,
+      });
       const executed = await target.query('select name from schema_migrations order by id');
       expect(executed.map(({ name }) => name)).to.deep.equal(names);
-      const database = await openDatabase({ connection: target.connection, poolSize: 1 });
-      await migrate(database);
-      await database.close();
-      expect(await target.query('select name from schema_migrations')).to.have.length(migrations.length);
-      expect(await contentsOf(target)).to.deep.equal(await contentsOf(world.database));
-      if (count < migrations.length) {
-        await client.end();
-        await target.drop();
+      expect(await contentsOf(target)).to.deep.equal(before);
+      for (const each of [old, target]) {
+        const database = await openDatabase({ connection: each.connection, poolSize: 1 });
+        await migrate(database);
+        await database.close();
       }
-    }
-  });
+      expect(await target.query('select name from schema_migrations')).to.have.length(migrations.length);
+      expect(await contentsOf(target)).to.deep.equal(await contentsOf(old));
+      const [{ entries }] = (await target.query('select count(*)::int as entries from secure_data')) as [
+        { entries: number },
+      ];
+      expect(entries).to.equal(5);
+      await source.end();
+      await old.drop();
+    });
+  }
 
   it('makes just the schema that the migrator makes', async () => {
     await connect(false);

@@ -17,11 +17,13 @@ describe('the first schema', () => {
     expect(rows).to.deep.equal([
       { table_name: 'auth_ephemerals', columns: 22 },
       { table_name: 'invites', columns: 5 },
+      { table_name: 'login_networks', columns: 3 },
       { table_name: 'login_sessions', columns: 11 },
+      { table_name: 'rate_counters', columns: 4 },
       { table_name: 'schema_migrations', columns: 3 },
       { table_name: 'secure_data', columns: 10 },
       { table_name: 'server_keys', columns: 7 },
-      { table_name: 'users', columns: 31 },
+      { table_name: 'users', columns: 32 },
     ]);
   });
 
@@ -36,6 +38,7 @@ describe('the first schema', () => {
     );
     expect(rows).to.deep.equal([
       { name: 'auth_ephemerals', rule: 'c' },
+      { name: 'login_networks', rule: 'c' },
       { name: 'login_sessions', rule: 'c' },
       { name: 'secure_data', rule: 'c' },
     ]);

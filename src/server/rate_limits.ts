@@ -1,0 +1,116 @@
+/**
+ * How often the public RPCs may be called: handshakes by network, failed log-ins by name and network. A name that is
+ * attacked from many networks slows networks from which its owner has never logged in, and no others. Counted in the
+ * database, for all replicas; a name that nobody has costs and answers the same. docs/adr/0008-rate-limits.md has the reasons.
+ */
+import type { Executor } from '../database/database.ts';
+import {
+  COUNT_FAILURE,
+  COUNT_HANDSHAKE,
+  READ_FAILURES,
+  REMEMBER_NETWORK,
+} from '../database/rate_statements.ts';
+import type { ServerKeys } from '../database/server_keys.ts';
+import { DatabaseFault } from '../database/sqlstate.ts';
+import { networkOf } from './client_address.ts';
+import { tooManyRequests } from './errors.ts';
+
+/** Handshakes of a network in a minute: registrations and starts of a log-in. */
+export const HANDSHAKES_PER_NETWORK = 300;
+
+/** Failed log-ins of a name from one network in a minute. */
+export const FAILURES_PER_NAME_AND_NETWORK = 30;
+
+/** Failed log-ins of a name in a minute from all networks, above which networks that the name does not know wait. */
+export const FAILURES_PER_NAME = 300;
+
+/** What public calls ask before they work. */
+export interface RateLimits {
+  /** Counts a handshake. Throws RQS03 when there were too many. `lookup`: 32 bytes of a name. */
+  beginHandshake(address: string, lookup: Uint8Array): Promise<void>;
+  /** Throws RQS03 when there were too many failures. */
+  beforeProof(address: string, lookup: Uint8Array): Promise<void>;
+  failed(address: string, lookup: Uint8Array): Promise<void>;
+  /** The account has logged in from there. */
+  succeeded(address: string, lookup: Uint8Array, userId: string): Promise<void>;
+}
+
+/** None: for tests and benchmarks. */
+export const NO_RATE_LIMITS: RateLimits = {
+  beginHandshake: async () => {},
+  beforeProof: async () => {},
+  failed: async () => {},
+  succeeded: async () => {},
+};
+
+interface FailureRow {
+  readonly seconds_left: number;
+  readonly failures_of_network: number;
+  readonly failures_of_name: number;
+  readonly known_network: boolean;
+}
+
+export class DatabaseRateLimits implements RateLimits {
+  readonly #database: Executor;
+  readonly #keys: Pick<ServerKeys, 'rateKey'>;
+
+  /** `database`: commits need not wait for the disk. */
+  constructor(database: Executor, keys: Pick<ServerKeys, 'rateKey'>) {
+    this.#database = database;
+    this.#keys = keys;
+  }
+
+  async beginHandshake(address: string, lookup: Uint8Array): Promise<void> {
+    const network = networkOf(address);
+    const row = await this.#ask(COUNT_HANDSHAKE, [
+      ...this.#keysOf(network, lookup),
+      this.#keys.rateKey('network', network),
+    ]);
+    if (row === undefined) return;
+    if ((row.handshakes as number) > HANDSHAKES_PER_NETWORK)
+      throw tooManyRequests(row.seconds_left as number);
+    refuseFailures(row as unknown as FailureRow);
+  }
+
+  async beforeProof(address: string, lookup: Uint8Array): Promise<void> {
+    const row = await this.#ask(READ_FAILURES, this.#keysOf(networkOf(address), lookup));
+    if (row !== undefined) refuseFailures(row as unknown as FailureRow);
+  }
+
+  async failed(address: string, lookup: Uint8Array): Promise<void> {
+    const [ofNetwork, ofName] = this.#keysOf(networkOf(address), lookup);
+    await this.#ask(COUNT_FAILURE, [ofNetwork, ofName]);
+  }
+
+  async succeeded(address: string, lookup: Uint8Array, userId: string): Promise<void> {
+    await this.#ask(REMEMBER_NETWORK, [this.#keys.rateKey('known', lookup, networkOf(address)), userId]);
+  }
+
+  #keysOf(network: string, lookup: Uint8Array): [Buffer, Buffer, Buffer] {
+    return [
+      this.#keys.rateKey('name and network', lookup, network),
+      this.#keys.rateKey('name', lookup),
+      this.#keys.rateKey('known', lookup, network),
+    ];
+  }
+
+  /** The row; none where the database does not count: what follows needs it more, and says so. */
+  async #ask(
+    statement: string,
+    parameters: readonly unknown[],
+  ): Promise<Record<string, unknown> | undefined> {
+    try {
+      return (await this.#database.execute(statement, parameters)).rows[0];
+    } catch (error) {
+      if (error instanceof DatabaseFault) return undefined;
+      throw error;
+    }
+  }
+}
+
+function refuseFailures(row: FailureRow): void {
+  const tooMany =
+    row.failures_of_network >= FAILURES_PER_NAME_AND_NETWORK ||
+    (row.failures_of_name >= FAILURES_PER_NAME && !row.known_network);
+  if (tooMany) throw tooManyRequests(row.seconds_left);
+}

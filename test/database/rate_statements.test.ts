@@ -1,0 +1,63 @@
+import { randomBytes } from 'node:crypto';
+import { expect } from 'chai';
+import {
+  COUNT_FAILURE,
+  DELETE_OLD_COUNTERS,
+  DELETE_OLD_NETWORKS,
+  READ_FAILURES,
+  REMEMBER_NETWORK,
+} from '../../src/database/rate_statements.ts';
+import { insertRow, sampleUser } from '../support/sample_rows.ts';
+import { createTestDatabase, type TestDatabase } from '../support/test_database.ts';
+
+describe('the statements of rates', () => {
+  let own: TestDatabase;
+  const [one, other, third] = [randomBytes(16), randomBytes(16), randomBytes(16)];
+
+  before(async () => {
+    own = await createTestDatabase();
+  });
+
+  after(() => own.drop());
+
+  it('count two keys in one order, so that callers who have them the other way round do not wait for each other', async () => {
+    await Promise.all(
+      Array.from({ length: 40 }, (_, index) =>
+        own.query(COUNT_FAILURE, index % 2 === 0 ? [one, other] : [other, one]),
+      ),
+    );
+    const rows = await own.query('select count + previous as n from rate_counters');
+    expect(rows).to.deep.equal([{ n: 40 }, { n: 40 }]);
+  });
+
+  it('tell nothing of keys that were never counted', async () => {
+    const [row] = await own.query(READ_FAILURES, [third, third, third]);
+    expect(row).to.include({ failures_of_network: 0, failures_of_name: 0, known_network: false });
+    expect(row!.seconds_left).to.be.within(1, 60);
+  });
+
+  it('drop counters when their minutes are over, and networks after half a year', async () => {
+    await own.query('update rate_counters set minute = minute - 2 where key = $1', [one]);
+    expect(await own.query(DELETE_OLD_COUNTERS, [10])).to.have.length(1);
+    const user = sampleUser();
+    await insertRow(own, 'users', user);
+    await own.query(REMEMBER_NETWORK, [one, user.id]);
+    await own.query(REMEMBER_NETWORK, [other, user.id]);
+    await own.query("update login_networks set last_used_at = now() - interval '181 days' where key = $1", [
+      one,
+    ]);
+    expect(await own.query(DELETE_OLD_NETWORKS, [10])).to.have.length(1);
+    expect(await own.query('select key from login_networks')).to.deep.equal([{ key: other }]);
+  });
+
+  it('write a network anew once a day, not at every log-in', async () => {
+    const at = async () => (await own.query('select last_used_at as at from login_networks'))[0]!.at as Date;
+    const before = await at();
+    const [user] = await own.query('select id from users');
+    await own.query(REMEMBER_NETWORK, [other, user!.id]);
+    expect(await at()).to.deep.equal(before);
+    await own.query("update login_networks set last_used_at = now() - interval '25 hours'");
+    await own.query(REMEMBER_NETWORK, [other, user!.id]);
+    expect((await at()).getTime()).to.be.at.least(before.getTime());
+  });
+});
