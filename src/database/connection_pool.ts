@@ -69,6 +69,14 @@ export function clientConfig(connection: ConnectionOptions, options?: string): p
 export interface StatementPool extends PostgresPool {
   /** Runs one statement in its own transaction. Throws DatabaseFault. */
   execute(text: string, parameters: readonly unknown[]): Promise<{ rows: Record<string, unknown>[] }>;
+  load(): PoolLoad;
+}
+
+/** Connections that work and that do not, and callers that wait for one. */
+export interface PoolLoad {
+  readonly busy: number;
+  readonly idle: number;
+  readonly waiting: number;
 }
 
 /** Opens nothing yet; may be ended more than once. Getting a connection fails with an outage; what fails on it later was sent. */
@@ -134,12 +142,17 @@ export function openPool(poolOptions: PoolOptions): StatementPool {
     return client as unknown as PostgresPoolClient;
   }
 
+  const load = (): PoolLoad => ({
+    busy: pool.totalCount - pool.idleCount,
+    idle: pool.idleCount,
+    waiting: pool.waitingCount,
+  });
   let ended: Promise<void> | undefined;
   const end = (): Promise<void> => {
     ended ??= pool.end();
     return ended;
   };
-  return { options: pool.options, connect, execute, end } as StatementPool;
+  return { options: pool.options, connect, execute, end, load } as StatementPool;
 }
 
 type WatchedPoolClient = pg.PoolClient & WatchedClient & { getTransactionStatus(): string | null };

@@ -10,7 +10,7 @@ import type { EntityManager } from '@mikro-orm/postgresql';
 import { MikroORM } from '@mikro-orm/postgresql';
 import { CompiledQuery, type Kysely, PostgresDialect } from 'kysely';
 import pg from 'pg';
-import { type ConnectionOptions, openPool, type StatementPool } from './connection_pool.ts';
+import { type ConnectionOptions, openPool, type PoolLoad, type StatementPool } from './connection_pool.ts';
 import { entities } from './entities/index.ts';
 import { MIGRATION_OPTIONS } from './migrations/options.ts';
 import { NotificationListener } from './notification_listener.ts';
@@ -130,6 +130,11 @@ export class Database {
   /** Has `listener` told whenever something is not written because the disk is full or the database read-only. */
   whenFull(listener: () => void): void {
     this.#onFull = listener;
+  }
+
+  /** What the pools hold now. */
+  load(): Record<'writes' | 'reads', PoolLoad> {
+    return { writes: this.#pools.writes.load(), reads: this.#pools.reads.load() };
   }
 
   /** A fresh entity manager, for one call. */

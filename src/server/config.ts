@@ -18,6 +18,10 @@ export interface Config {
   readonly corsOrigins: readonly string[];
   readonly reflection: boolean;
   readonly logLevel: LogLevel;
+  /** None: stderr. */
+  readonly logFile: string | undefined;
+  /** Where Prometheus collects; none: nothing is measured. */
+  readonly metricsAddress: { readonly host: string; readonly port: number } | undefined;
   readonly registration: 'open' | 'invite' | 'closed';
   readonly srpWorkers: number;
   readonly srpQueueLimit: number;
@@ -150,6 +154,13 @@ const networks = checked('networks such as 10.0.0.0/8 or fd00::/8, with commas b
   return parts.every((part) => parseNetwork(part) !== undefined) ? parts : undefined;
 });
 
+const hostAndPort = checked('an address and a port, such as 127.0.0.1:9464', (text) => {
+  const [, bracketed, plain, port] = /^(?:\[([^\]]+)\]|([^:]+)):(\d{1,5})$/.exec(text) ?? [];
+  const name = bracketed ?? plain;
+  if (name === undefined || Number(port) > 65_535) return undefined;
+  return isIP(name) !== 0 || name === 'localhost' ? { host: name, port: Number(port) } : undefined;
+});
+
 const databaseUrl = checked('postgres://user:password@host:port/database', (text) =>
   URL.canParse(text) && /^postgres(ql)?:$/.test(new URL(text).protocol) ? text : undefined,
 );
@@ -205,7 +216,24 @@ export const SETTINGS = {
   ),
   corsOrigins: setting('CORS_ORIGINS', '', 'Origins whose pages may call the HTTP door.', origins),
   reflection: setting('REFLECTION', 'off', 'Server reflection on the gRPC door.', onOff),
-  logLevel: setting('LOG_LEVEL', 'info', 'What is logged to stderr.', oneOf(...LOG_LEVELS)),
+  logLevel: setting(
+    'LOG_LEVEL',
+    'info',
+    'What is logged. SIGUSR2 raises it to debug while the server runs, and takes it back.',
+    oneOf(...LOG_LEVELS),
+  ),
+  logFile: setting(
+    'LOG_FILE',
+    '',
+    'Where the log goes: a file that is rotated at 10 MB, with nine older ones. None: stderr.',
+    path,
+  ),
+  metricsAddress: setting(
+    'METRICS_ADDRESS',
+    '',
+    'Where Prometheus collects GET /metrics. None: nothing is measured.',
+    hostAndPort,
+  ),
   registration: setting(
     'REGISTRATION',
     'open on loopback, else invite',
@@ -421,6 +449,8 @@ export function loadConfig(
     corsOrigins: read('corsOrigins', []),
     reflection: preset('reflection'),
     logLevel: preset('logLevel'),
+    logFile: read('logFile', undefined),
+    metricsAddress: read('metricsAddress', undefined),
     registration: read('registration', isLoopback(host) ? 'open' : 'invite'),
     srpWorkers: read('srpWorkers', Math.min(2, availableParallelism())),
     srpQueueLimit: preset('srpQueueLimit'),

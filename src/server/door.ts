@@ -4,10 +4,18 @@ import type { Logger } from './log.ts';
 import type { Readiness, Rpc } from './rpc.ts';
 import type { TlsIdentity } from './tls.ts';
 
+/** What a door holds at a moment. */
+export interface DoorLoad {
+  readonly connections: number;
+  /** Of request bodies. */
+  readonly bodyBytes: number;
+}
+
 /** A listener that serves RPCs until it is stopped. */
 export interface Door {
   /** Where it listens; the port is the real one when 0 was asked for. */
   readonly address: { readonly host: string; readonly port: number };
+  load(): DoorLoad;
   /**
    * Takes no new calls, ends streams with a status, lets unary calls finish, and after `deadlineMs` milliseconds cuts
    * whatever is left. Resolves when no socket is open, a moment after the deadline at the latest. Never rejects.

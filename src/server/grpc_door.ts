@@ -88,9 +88,10 @@ export async function createGrpcDoor(options: GrpcDoorOptions): Promise<Door> {
           { cert_chain: options.tls.certificateChain, private_key: options.tls.privateKey },
         ]),
   );
+  const bodies = new BodyBudget(limits.maxBodyBytes);
   const endStreamGuard = guardStreams(http2ServerOf(server), {
     guard,
-    bodies: new BodyBudget(limits.maxBodyBytes),
+    bodies,
     bodyTimeoutMs: limits.bodyTimeoutMs,
     putRight: headerRules(rpcs, reflected, limits),
   });
@@ -104,6 +105,7 @@ export async function createGrpcDoor(options: GrpcDoorOptions): Promise<Door> {
 
   return {
     address: { host, port },
+    load: () => ({ connections: guard.size, bodyBytes: bodies.heldBytes }),
     async stop(deadlineMs) {
       listener.close();
       streams.abortAll();

@@ -94,6 +94,7 @@ export async function createHttpDoor(options: HttpDoorOptions): Promise<Door> {
 
   return {
     address: { host, port },
+    load: () => ({ connections: guard.size, bodyBytes: bodies.heldBytes }),
     async stop(deadlineMs) {
       // Sends GOAWAY on HTTP/2 as well.
       server.close();

@@ -60,13 +60,14 @@ export type Logger = Readonly<Record<'debug' | 'info' | 'warn' | 'error', Write>
 /** How far causes, and the errors within an error, are followed. */
 const DEEPEST_CAUSE = 5;
 
-/** A logger to stderr, or to `stream`. */
+/** A logger to stderr, or to `stream`; its level can be set. */
 export function createLogger(
   level: LogLevel,
   stream: { write(line: string): void } = destination(2),
-): Logger {
+): Logger & { level: LogLevel } {
   const formatters = { log: knownFields };
-  return pino({ level, base: null, formatters, serializers: { err: serializeError } }, stream);
+  const logger = pino({ level, base: null, formatters, serializers: { err: serializeError } }, stream);
+  return logger as Logger & { level: LogLevel };
 }
 
 /** The fields that may be written. Others are named in `dropped`. */

@@ -4,13 +4,18 @@ import { resolve } from 'node:path';
 import { type Config, ConfigError } from './config.ts';
 import { readConfig } from './config_sources.ts';
 import { createLogger } from './log.ts';
+import { openLogFile } from './log_file.ts';
 import { type RunningServer, startServer } from './server.ts';
 import { explainStartFailure } from './start_failure.ts';
 
 const say = (line = ''): void => void process.stdout.write(`${line}\n`);
 
 async function main(config: Config): Promise<void> {
-  const log = createLogger(config.logLevel);
+  const stream = config.logFile === undefined ? undefined : await openLogFile(config.logFile);
+  const log = createLogger(config.logLevel, stream);
+  process.on('SIGUSR2', () => {
+    log.level = log.level === 'debug' ? config.logLevel : 'debug';
+  });
   const starting = startServer(config, { log });
   let stopping = false;
   const stop = (): void => {
@@ -29,11 +34,13 @@ async function main(config: Config): Promise<void> {
   await introduceRecoveryCode(server, (message) => log.warn(message));
 }
 
-function announce({ grpcAddress, httpAddress, dataDir }: RunningServer, tls: boolean): void {
+function announce({ grpcAddress, httpAddress, metricsAddress, dataDir }: RunningServer, tls: boolean): void {
   const scheme = tls ? 'https' : 'http';
   say('passmanager is ready');
   say(`  gRPC                        ${scheme}://${grpcAddress.host}:${grpcAddress.port}`);
   say(`  Connect, gRPC-Web           ${scheme}://${httpAddress.host}:${httpAddress.port}`);
+  if (metricsAddress !== undefined)
+    say(`  metrics                     http://${metricsAddress.host}:${metricsAddress.port}/metrics`);
   say(
     `  data                        ${dataDir === undefined ? 'in the configured database' : resolve(dataDir)}`,
   );

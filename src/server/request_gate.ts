@@ -259,6 +259,11 @@ export class RequestGate {
     }
   }
 
+  /** Sessions whose window is kept in memory. */
+  get degradedSessions(): number {
+    return this.#degradedWindows.size;
+  }
+
   /** Drops the windows in memory that nobody needs any more: their session is gone, or its stored window has moved past. */
   async forgetHealed(): Promise<void> {
     if (this.#degradedWindows.size === 0) return;

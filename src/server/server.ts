@@ -9,19 +9,23 @@ import { UserService } from '../../gen/passmanager/user/v1/user_service_pb.ts';
 import { type ConnectionOptions, openDatabase } from '../database/database.ts';
 import { startEmbeddedPostgres } from '../database/embedded/embedded_postgres.ts';
 import { migrate } from '../database/migrator.ts';
+import { estimatedRows } from '../database/row_estimate.ts';
 import { makeRecoveryCode, openServerKeys } from '../database/server_keys.ts';
 import { BackupSchedule } from './backup_schedule.ts';
 import { ClientAddresses, parseNetwork } from './client_address.ts';
 import type { Config } from './config.ts';
 import { DataHandler } from './data_handler.ts';
 import { Decoys } from './decoys.ts';
-import { DEFAULT_DOOR_LIMITS, type Door } from './door.ts';
+import { DEFAULT_DOOR_LIMITS, type Door, type DoorLoad } from './door.ts';
 import { FieldRules } from './field_rules.ts';
 import { createGrpcDoor } from './grpc_door.ts';
 import { Housekeeping } from './housekeeping.ts';
 import { createHttpDoor } from './http_door.ts';
 import { KeyRefresh } from './key_refresh.ts';
 import type { Logger } from './log.ts';
+import { Metrics } from './metrics.ts';
+import { createMetricsDoor } from './metrics_door.ts';
+import { observedRpcs } from './observed_rpcs.ts';
 import { PasswordHandler } from './password_handler.ts';
 import { serviceRpcs } from './pipeline.ts';
 import { DatabaseRateLimits, NO_RATE_LIMITS } from './rate_limits.ts';
@@ -33,6 +37,7 @@ import { SessionKeys } from './session_keys.ts';
 import { SrpPool } from './srp/srp_pool.ts';
 import { readTlsFiles } from './tls.ts';
 import { UserHandler } from './user_handler.ts';
+import { programVersion } from './version.ts';
 
 /** What a running server is made with beside its configuration. Times in milliseconds. */
 export interface ServerParts {
@@ -52,6 +57,8 @@ export interface ServerParts {
 export interface RunningServer {
   readonly grpcAddress: Door['address'];
   readonly httpAddress: Door['address'];
+  /** Undefined: nothing is measured. */
+  readonly metricsAddress: Door['address'] | undefined;
   /** Where the embedded database keeps its files; undefined with a database of one's own. */
   readonly dataDir: string | undefined;
   /** Whether this start made the server's keys. */
@@ -70,6 +77,9 @@ const FLUSH_MS = 50;
 
 /** How long calls that run may take to finish once the server stops. */
 const DRAIN_MS = 4_000;
+
+/** A door that is not open yet. */
+const NO_LOAD: DoorLoad = { connections: 0, bodyBytes: 0 };
 
 const secureRandom = (bytes: number): Uint8Array => randomFillSync(new Uint8Array(bytes));
 
@@ -134,7 +144,7 @@ export async function startServer(config: Config, parts: ServerParts): Promise<R
     const decoys = new Decoys(keys, keys.sealer);
     const pipeline = { sessionKeys, gate, rules: new FieldRules(limits), log };
     const shared = { database, gate, feed, keys, sessionKeys, decoys, srp, rateLimits, random };
-    const rpcs = [
+    const handled = [
       ...serviceRpcs(UserService, new UserHandler({ ...shared, registration, maxUsers }), pipeline),
       ...serviceRpcs(SessionService, new SessionHandler({ ...shared, limits }), pipeline),
       ...serviceRpcs(DataService, new DataHandler(gate, feed, limits), pipeline),
@@ -143,11 +153,13 @@ export async function startServer(config: Config, parts: ServerParts): Promise<R
 
     const readiness = new DatabaseReadiness(database.reads, parts.readinessMs ?? 2_000, log);
     database.whenFull(() => readiness.refusedWrite());
+    let schedule: BackupSchedule | undefined;
     if (config.backup !== undefined) {
-      const schedule = new BackupSchedule(config.backup, { place: { connection, keyFile }, log });
-      readiness.alsoWarn(() => schedule.warning());
-      await schedule.start();
-      ending.push(() => schedule.stop());
+      const backups = new BackupSchedule(config.backup, { place: { connection, keyFile }, log });
+      schedule = backups;
+      readiness.alsoWarn(() => backups.warning());
+      await backups.start();
+      ending.push(() => backups.stop());
     }
     const doorLimits = {
       ...DEFAULT_DOOR_LIMITS,
@@ -156,8 +168,32 @@ export async function startServer(config: Config, parts: ServerParts): Promise<R
       maxConnections: config.maxConnections,
       maxConnectionsPerNetwork: config.maxConnectionsPerNetwork,
     };
+    const doors: { grpc?: Door; http?: Door } = {};
+    let metricsAddress: Door['address'] | undefined;
+    const metrics =
+      config.metricsAddress === undefined
+        ? undefined
+        : new Metrics(await import('prom-client'), {
+            version: programVersion(),
+            doors: () => ({ grpc: doors.grpc?.load() ?? NO_LOAD, http: doors.http?.load() ?? NO_LOAD }),
+            pools: () => database.load(),
+            srp: () => srp.load(),
+            watchers: () => feed.watcherCount,
+            degradedSessions: () => gate.degradedSessions,
+            isReady: () => readiness.isServing(),
+            sessions: () => estimatedRows(database, 'login_sessions'),
+            backups:
+              schedule === undefined
+                ? undefined
+                : () => ({ last: schedule.last(), newestAt: schedule.newestAt() }),
+          });
+    if (metrics !== undefined && config.metricsAddress !== undefined) {
+      const metricsDoor = await createMetricsDoor(config.metricsAddress, metrics, log);
+      metricsAddress = metricsDoor.address;
+      ending.push(() => metricsDoor.stop());
+    }
     const door = {
-      rpcs,
+      rpcs: metrics === undefined ? handled : observedRpcs(handled, metrics),
       readiness,
       host: config.host,
       limits: doorLimits,
@@ -169,8 +205,10 @@ export async function startServer(config: Config, parts: ServerParts): Promise<R
       ...(tls === undefined ? {} : { tls }),
     };
     const grpc = await createGrpcDoor({ ...door, port: config.grpcPort, reflection: config.reflection });
+    doors.grpc = grpc;
     ending.push(() => grpc.stop(0));
     const http = await createHttpDoor({ ...door, port: config.httpPort, corsOrigins: config.corsOrigins });
+    doors.http = http;
     ending.push(() => http.stop(0));
     await readiness.start();
 
@@ -178,6 +216,7 @@ export async function startServer(config: Config, parts: ServerParts): Promise<R
     return {
       grpcAddress: grpc.address,
       httpAddress: http.address,
+      metricsAddress,
       dataDir: config.databaseUrl === undefined ? config.dataDir : undefined,
       isFirstStart: keys.isFirstStart,
       hasRecoveryCode: keys.hasRecoveryCode,

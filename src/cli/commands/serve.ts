@@ -4,8 +4,15 @@ import { fileURLToPath } from 'node:url';
 import { Command } from 'commander';
 import type { CliContext } from '../context.ts';
 
-/** How the server's process is started: a heap that fits a small machine (docs/adr/0007-npm-start-runs-built-code.md). */
-export const SERVER_FLAGS = ['--max-semi-space-size=8', '--max-old-space-size=512'] as const;
+/**
+ * How the server's process is started: no inspector by a signal, and a heap that fits a small machine
+ * (docs/adr/0007-npm-start-runs-built-code.md).
+ */
+export const SERVER_FLAGS = [
+  '--disable-sigusr1',
+  '--max-semi-space-size=8',
+  '--max-old-space-size=512',
+] as const;
 
 /** The program of the server, built or not as this file is. */
 export function serverProgram(): string {

@@ -92,6 +92,12 @@ export class SrpPool {
     return this.#run({ kind: 'verify', input });
   }
 
+  /** Jobs that wait, threads that work and threads there are, and the most there may be. */
+  load(): { queued: number; busy: number; threads: number; most: number } {
+    const busy = [...this.#threads].filter(({ pending }) => pending !== undefined).length;
+    return { queued: this.#queue.length, busy, threads: this.#threads.size, most: this.#workers };
+  }
+
   /** Ends the threads; jobs that wait or run are rejected. */
   async stop(): Promise<void> {
     this.#stopped = true;
