@@ -2,6 +2,7 @@
 import { Command, CommanderError, Option } from 'commander';
 import { ConfigError } from '../server/config.ts';
 import { CONFIG_VARIABLE } from '../server/config_sources.ts';
+import { auditCommand } from './commands/audit.ts';
 import { backupCommand } from './commands/backup.ts';
 import { completionCommand } from './commands/completion.ts';
 import { configCommand } from './commands/config.ts';
@@ -45,6 +46,7 @@ export function createProgram(context: CliContext, version: string): Command {
     invitesCommand,
     usersCommand,
     statsCommand,
+    auditCommand,
     demoCommand,
   ])
     program.addCommand(make(context));

@@ -27,7 +27,8 @@ export async function withDatabase<T>(
     try {
       return await work(database, isAlone);
     } catch (error) {
-      if (error instanceof DatabaseFault && error.sqlState === UNDEFINED_TABLE) throw neverStarted();
+      if (error instanceof DatabaseFault && OLDER_SCHEMA.has(error.sqlState))
+        throw await olderSchema(database);
       throw error;
     } finally {
       await database.close();
@@ -72,8 +73,20 @@ export async function withStoppedServer<T>(
   }
 }
 
-/** SQLSTATE undefined_table: the schema was never made. */
-const UNDEFINED_TABLE = '42P01';
+/** SQLSTATE undefined_table and undefined_column: the schema was never made, or by an earlier version. */
+const OLDER_SCHEMA: ReadonlySet<string | undefined> = new Set(['42P01', '42703']);
+
+async function olderSchema(database: Database): Promise<KeyFileError> {
+  const { rows } = await database.reads.execute(
+    `select to_regclass('schema_migrations') is null as never`,
+    [],
+  );
+  return rows[0]?.never === true
+    ? neverStarted()
+    : new KeyFileError(
+        'the tables are those of an earlier version: restart the server, or run npx passmanager migrate',
+      );
+}
 
 const neverStarted = (where = ''): KeyFileError =>
   new KeyFileError(

@@ -1,4 +1,5 @@
 /** Cleans up what has expired, in small bites, on as many replicas at once as there are. */
+import { DELETE_OLD_EVENTS } from '../database/audit_log.ts';
 import type { Database } from '../database/database.ts';
 import {
   DELETE_EXPIRED_ATTEMPTS,
@@ -82,6 +83,7 @@ export class Housekeeping {
     await this.#inBites(() => this.#purgeTombstones());
     await this.#inBites(() => this.#deleted(DELETE_OLD_COUNTERS));
     await this.#inBites(() => this.#deleted(DELETE_OLD_NETWORKS));
+    await this.#inBites(() => this.#deleted(DELETE_OLD_EVENTS));
     await this.#gate.forgetHealed();
   }
 

@@ -1,5 +1,4 @@
 /** RPCs whose calls are measured. Without an observer nothing is wrapped, and nothing is measured. */
-import { Code } from '@connectrpc/connect';
 import { RpcError, RpcFailure, tableRow } from './errors.ts';
 import type { Rpc, StreamingRpc, UnaryRpc } from './rpc.ts';
 
@@ -56,9 +55,6 @@ function observedStream(rpc: StreamingRpc, observer: RpcObserver): StreamingRpc 
 
 /** A label of a bounded set: no text of a caller is in it. */
 export function outcomeOf(error: unknown): string {
-  if (!(error instanceof RpcError)) return 'SVR00';
-  const { cause } = error;
-  return cause instanceof RpcFailure
-    ? tableRow(cause.errors[0]!.code).short
-    : (Code[error.status] ?? 'Unknown');
+  const failure = error instanceof RpcError ? error.cause : undefined;
+  return failure instanceof RpcFailure ? tableRow(failure.errors[0]!.code).short : 'SVR00';
 }

@@ -11,6 +11,7 @@ import type {
   StartPasswordChangePayload,
   UpdateEntryPayload,
 } from '../../gen/passmanager/password/v1/password_service_pb.ts';
+import { recordEvent } from '../database/audit_log.ts';
 import type { Row, Transaction } from '../database/database.ts';
 import { CHANGE_IDLE_SECONDS } from '../database/gate_statements.ts';
 import {
@@ -208,6 +209,7 @@ export class PasswordHandler implements HandlerOf<typeof PasswordService> {
       ]);
       const { rows: sessions } = await transaction.execute(DELETE_ALL_SESSIONS, [account.id]);
       await transaction.execute(DELETE_ATTEMPTS, [account.id]);
+      await recordEvent(transaction, 'password changed', account.id);
       return { serverProof: proof.serverProof, ended: sessions };
     });
     this.#ended(call, ended);

@@ -7,6 +7,7 @@ import type {
   RegisterUserRequest,
   UserService,
 } from '../../gen/passmanager/user/v1/user_service_pb.ts';
+import { recordEvent } from '../database/audit_log.ts';
 import type { Database, Row, Transaction } from '../database/database.ts';
 import { Invite, User } from '../database/entities/index.ts';
 import type { ServerKeys } from '../database/server_keys.ts';
@@ -72,7 +73,9 @@ export class UserHandler implements HandlerOf<typeof UserService> {
     await this.#rateLimits.beginHandshake(peerAddress, lookup);
     await this.#database.transaction(async (transaction) => {
       if (this.#registration === 'invite') await claimInvite(transaction.em, inviteCode, lookup);
-      if (await this.#insert(transaction.em, lookup, credentials)) {
+      const id = await this.#insert(transaction.em, lookup, credentials);
+      if (id !== undefined) {
+        await recordEvent(transaction, 'account registered', id);
         await this.#refuseOneTooMany(transaction);
       } else {
         const { rows } = await transaction.execute(FIND_CREDENTIALS, [lookup]);
@@ -102,18 +105,26 @@ export class UserHandler implements HandlerOf<typeof UserService> {
         throw error;
       }
       await transaction.execute(DELETE_ATTEMPTS, [account.id]);
+      await recordEvent(transaction, 'username changed', account.id);
     });
     return { usernameHash: newUsernameHash };
   }
 
   async deleteUser(_payload: unknown, call: SealedCall) {
-    await this.#gate.transaction(call, ({ em }, { id }) => em.nativeDelete(User, { id }));
+    await this.#gate.transaction(call, async (transaction, { id }) => {
+      await transaction.em.nativeDelete(User, { id });
+      await recordEvent(transaction, 'account deleted', id);
+    });
     this.#feed.touch(call.session.userId);
     return {};
   }
 
-  /** False when the name is taken. */
-  async #insert(em: EntityManager, usernameLookup: Buffer, credentials: Credentials): Promise<boolean> {
+  /** The id of the new account; undefined when the name is taken. */
+  async #insert(
+    em: EntityManager,
+    usernameLookup: Buffer,
+    credentials: Credentials,
+  ): Promise<string | undefined> {
     const id = crypto.randomUUID();
     const [srpSalt, srpVerifier, masterKeySalt, encryptedVaultHeader] = this.#credentials.seal(
       'users',
@@ -140,7 +151,7 @@ export class UserHandler implements HandlerOf<typeof UserService> {
       .onConflict('usernameLookup')
       .ignore()
       .execute('run');
-    return affectedRows > 0;
+    return affectedRows > 0 ? id : undefined;
   }
 
   #holdsSame(row: Row | undefined, credentials: Credentials): boolean {

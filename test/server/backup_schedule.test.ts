@@ -90,7 +90,7 @@ describe('the schedule of backups', function () {
     await made.stop();
     const [newest] = await listBackups(directory());
     const { tables } = await verifyBackup(newest!.path, { passphrase: PASSPHRASE, log: recordingLog() });
-    expect(tables).to.have.length(4);
+    expect(tables).to.have.length(5);
   });
 
   it('goes by what is there after a restart, and by the clock when that was put back', async () => {

@@ -41,6 +41,7 @@ export async function createBackupWorld({ users = 2, entries = 5 } = {}): Promis
       [row.id, entries],
     );
   }
+  await database.query("insert into audit_events (event) values ('invite made')");
   await database.query(`insert into invites (code_hash) values ($1)`, [randomBytes(32)]);
   return {
     directory,

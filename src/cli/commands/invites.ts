@@ -1,6 +1,7 @@
 /** `passmanager invites`: what lets one person in where registration is by invite. */
 import { createHash, randomBytes } from 'node:crypto';
 import { Command, InvalidArgumentError, Option } from 'commander';
+import { recordEvent } from '../../database/audit_log.ts';
 import type { Database } from '../../database/database.ts';
 import type { CliContext } from '../context.ts';
 import { formatTable } from '../table.ts';
@@ -95,7 +96,10 @@ export function invitesCommand(context: CliContext): Command {
     .addOption(json())
     .addHelpText('after', '\nExample: passmanager invites create --expires-in 12h')
     .action(async (options: { expiresIn: number; json?: boolean }) => {
-      const invite = await database((opened) => createInvite(opened, options.expiresIn));
+      const invite = await database(async (opened) => {
+        await recordEvent(opened.writes, 'invite made');
+        return createInvite(opened, options.expiresIn);
+      });
       context.print(invite, options.json, ({ code, expiresAt }) => [
         `Invite for one account, shown this once; it expires at ${expiresAt.toISOString()}.`,
         `  ${code}`,
@@ -127,7 +131,12 @@ export function invitesCommand(context: CliContext): Command {
     .argument('<id>', 'as list shows it')
     .addHelpText('after', '\nExample: passmanager invites revoke 3f2a90c1d47b')
     .action(async (id: string) => {
-      if (!(await database((opened) => revokeInvite(opened, id))))
+      const isRevoked = await database(async (opened) => {
+        const done = await revokeInvite(opened, id);
+        if (done) await recordEvent(opened.writes, 'invite revoked');
+        return done;
+      });
+      if (!isRevoked)
         throw new NoSuchInviteError('there is no open invite of this id: passmanager invites list');
       context.terminal.say('The invite is revoked.');
     });

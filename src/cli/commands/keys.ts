@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command, Option } from 'commander';
+import { recordEvent } from '../../database/audit_log.ts';
 import { KeyFileError } from '../../database/key_file.ts';
 import { countUnderOtherKeys, rotateSealingKey } from '../../database/key_rotation.ts';
 import {
@@ -54,9 +55,11 @@ export function keysCommand(context: CliContext): Command {
     .description('make a new recovery code, in the place of any earlier one, and show it this once')
     .action(async () => {
       const { config, keyFile } = place();
-      const code = await withDatabase(config, (database) =>
-        makeRecoveryCode({ database, keyFile, random: randomBytes }),
-      );
+      const code = await withDatabase(config, async (database) => {
+        const made = await makeRecoveryCode({ database, keyFile, random: randomBytes });
+        await recordEvent(database.writes, 'recovery code made');
+        return made;
+      });
       sayCode(code);
     });
 
@@ -79,8 +82,9 @@ accounts and sessions are written again. Shows a new recovery code at once: the 
         'Rotate the sealing key? The recovery code of today will be void, and a new one is shown.',
         options.yes === true,
       );
-      const { rows, left } = await withDatabase(config, (database, isAlone) =>
-        rotateSealingKey({
+      const { rows, left } = await withDatabase(config, async (database, isAlone) => {
+        await recordEvent(database.writes, 'sealing key rotated');
+        return rotateSealingKey({
           database,
           keyFile,
           random: randomBytes,
@@ -92,8 +96,8 @@ accounts and sessions are written again. Shows a new recovery code at once: the 
             } else if (step.step === 'active') terminal.note(`Key ${step.keyId} seals from now on.`);
             else terminal.progress(`${step.rows} rows sealed again`);
           },
-        }),
-      );
+        });
+      });
       terminal.say(`${rows} rows were sealed again under the new key.`);
       if (left > 0) {
         terminal.note(`${left} rows were held by others all the time: run this again.`);
@@ -113,6 +117,7 @@ accounts and sessions are written again. Shows a new recovery code at once: the 
           );
         const code = await terminal.ask('Recovery code: ');
         await recoverKeyFile({ database, keyFile, code, random: randomBytes });
+        await recordEvent(database.writes, 'key file recovered');
       });
       terminal.say(`The key file ${keyFile} was made. Start the server, and back the key file up.`);
     });

@@ -1,5 +1,6 @@
 /** `passmanager users`: accounts, by their ids. The server knows no names, so nothing here does. */
 import { Command, InvalidArgumentError, Option } from 'commander';
+import { recordEvent } from '../../database/audit_log.ts';
 import type { Database } from '../../database/database.ts';
 import { isUuid } from '../../protocol/uuid.ts';
 import type { CliContext } from '../context.ts';
@@ -178,7 +179,10 @@ export function usersCommand(context: CliContext): Command {
     .argument('<entries>', 'a number, or default for the server’s setting', parseQuota)
     .addHelpText('after', '\nExample: passmanager users quota 6f9619ff-8b86-4d01-b42d-00cf4fc964ff 500')
     .action(async (id: string, entries: number | null) => {
-      if (!(await database((opened) => setQuota(opened, id, entries)))) throw new NoSuchUserError();
+      await database(async (opened) => {
+        if (!(await setQuota(opened, id, entries))) throw new NoSuchUserError();
+        await recordEvent(opened.writes, 'quota set', id);
+      });
       context.terminal.say(
         entries === null ? 'The server’s setting counts.' : `The account may have ${entries} entries.`,
       );
@@ -195,6 +199,7 @@ export function usersCommand(context: CliContext): Command {
         const question = `Delete account ${id} with its ${entries} entries, for good?`;
         await confirm(context.terminal, question, options.yes === true);
         if (!(await deleteUser(opened, id))) throw new NoSuchUserError();
+        await recordEvent(opened.writes, 'account deleted by command', id);
       });
       context.terminal.say('The account is deleted.');
     });

@@ -3,6 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
+import { recordEvent } from '../audit_log.ts';
 import { type ConnectionOptions, clientConfig } from '../connection_pool.ts';
 import { startEmbeddedPostgres } from '../embedded/embedded_postgres.ts';
 import type { EventLog } from '../embedded/supervisor.ts';
@@ -49,7 +50,10 @@ export async function makeBackup(
       readSnapshot(client, { keyFile: key, ...(options.progress && { progress: options.progress }) }),
       tables,
     );
-    return { bytes: await writeBackupFile(path, frames, options), tables };
+    const bytes = await writeBackupFile(path, frames, options);
+    // A disk too full for one row more is no reason to have no backup.
+    await recordEvent(executorOf(client), 'backup made').catch(() => {});
+    return { bytes, tables };
   });
 }
 
@@ -158,6 +162,11 @@ async function withClient<T>(
     await client.end().catch(() => {});
   }
 }
+
+/** A client as what records events. */
+const executorOf = (client: pg.Client) => ({
+  execute: (text: string, parameters: readonly unknown[]) => client.query(text, [...parameters]),
+});
 
 async function* noting(
   frames: AsyncIterable<Frame>,

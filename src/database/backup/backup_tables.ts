@@ -13,6 +13,7 @@ export const BACKUP_TABLES: readonly BackupTable[] = [
   { name: 'users', key: ['id'] },
   { name: 'secure_data', key: ['user_id', 'entry_id'] },
   { name: 'invites', key: ['code_hash'] },
+  { name: 'audit_events', key: ['id'] },
 ];
 
 /**

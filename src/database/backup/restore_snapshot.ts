@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { finished } from 'node:stream/promises';
 import type pg from 'pg';
 import { from as copyFrom, to as copyTo } from 'pg-copy-streams';
+import type { AuditEventName } from '../audit_log.ts';
 import { migrations } from '../migrations/index.ts';
 import { MIGRATION_LOCK } from '../migrator.ts';
 import { NO_CHANGE } from '../password_change_statements.ts';
@@ -17,6 +18,8 @@ import {
 import type { Frame, Manifest, TableSummary } from './backup_frames.ts';
 import { BACKUP_TABLES, EPHEMERAL_TABLES, MIGRATIONS_TABLE } from './backup_tables.ts';
 import { copyOut, countRows, type Progress, prepareSession } from './snapshot.ts';
+
+const RESTORED: AuditEventName = 'backup restored';
 
 /** What a server calls its connections. */
 const SERVER_NAME = 'passmanager';
@@ -192,6 +195,8 @@ async function proveRows(
 
 /** Ends what was under way: no recorded request runs again, and every client notices that its history was taken back. */
 async function settle(client: pg.Client): Promise<void> {
+  const { rows } = await client.query(`select to_regclass('audit_events') is not null as there`);
+  if (rows[0].there) await client.query('insert into audit_events (event) values ($1)', [RESTORED]);
   await client.query(`delete from login_sessions`);
   await client.query(`delete from auth_ephemerals`);
   await client.query(

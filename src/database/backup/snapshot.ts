@@ -26,8 +26,8 @@ export async function* readSnapshot(
   try {
     const manifest = await manifestOf(client, options);
     yield { type: 'manifest', manifest };
-    for (const [index, table] of BACKUP_TABLES.entries()) {
-      const { columns, rows } = manifest.tables[index]!;
+    for (const { name, columns, rows } of manifest.tables) {
+      const table = BACKUP_TABLES.find((each) => each.name === name)!;
       yield* readTable(client, table, columns, rows, options.progress);
     }
     isRead = true;
@@ -63,9 +63,11 @@ async function manifestOf(
   const tables = [];
   for (const { name } of BACKUP_TABLES) {
     const { rows: columns } = await client.query(
-      'select attname from pg_attribute where attrelid = $1::regclass and attnum > 0 and not attisdropped order by attnum',
+      'select attname from pg_attribute where attrelid = to_regclass($1) and attnum > 0 and not attisdropped order by attnum',
       [name],
     );
+    // An earlier schema has fewer tables.
+    if (columns.length === 0) continue;
     const { rows: counted } = await client.query(`select count(*)::float8 as rows from ${name}`);
     tables.push({
       name,

@@ -1,4 +1,5 @@
 /** Every entity, explicitly: nothing is discovered. */
+import { AuditEvent } from './audit_event.ts';
 import { AuthEphemeral } from './auth_ephemeral.ts';
 import { Invite } from './invite.ts';
 import { LoginNetwork } from './login_network.ts';
@@ -8,7 +9,17 @@ import { SecureData } from './secure_data.ts';
 import { ServerKey } from './server_key.ts';
 import { User } from './user.ts';
 
-export { AuthEphemeral, Invite, LoginNetwork, LoginSession, RateCounter, SecureData, ServerKey, User };
+export {
+  AuditEvent,
+  AuthEphemeral,
+  Invite,
+  LoginNetwork,
+  LoginSession,
+  RateCounter,
+  SecureData,
+  ServerKey,
+  User,
+};
 
 export const entities = [
   User,
@@ -19,4 +30,5 @@ export const entities = [
   ServerKey,
   RateCounter,
   LoginNetwork,
+  AuditEvent,
 ] as const;

@@ -4,6 +4,7 @@ import { Migration20261124000000AttemptsByName } from './migration_2026112400000
 import { Migration20261124000100ChecksByDomain } from './migration_20261124000100_checks_by_domain.ts';
 import { Migration20261124150000KeyStates } from './migration_20261124150000_key_states.ts';
 import { Migration20261124160000RateLimits } from './migration_20261124160000_rate_limits.ts';
+import { Migration20261124170000AuditEvents } from './migration_20261124170000_audit_events.ts';
 
 export const migrations = [
   { name: 'Migration20261123000000Initial', class: Migration20261123000000Initial },
@@ -11,4 +12,5 @@ export const migrations = [
   { name: 'Migration20261124000100ChecksByDomain', class: Migration20261124000100ChecksByDomain },
   { name: 'Migration20261124150000KeyStates', class: Migration20261124150000KeyStates },
   { name: 'Migration20261124160000RateLimits', class: Migration20261124160000RateLimits },
+  { name: 'Migration20261124170000AuditEvents', class: Migration20261124170000AuditEvents },
 ] as const;

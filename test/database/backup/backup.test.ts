@@ -84,6 +84,7 @@ describe('a backup', function () {
       ['users', 2],
       ['secure_data', 10],
       ['invites', 1],
+      ['audit_events', 1],
     ]);
     const { tmpdir } = await import('node:os');
     expect(readdirSync(tmpdir()).filter((name) => name.startsWith('passmanager-verify-'))).to.deep.equal([]);

@@ -57,6 +57,7 @@ describe('a snapshot', () => {
       ['users', 2],
       ['secure_data', 10],
       ['invites', 1],
+      ['audit_events', 1],
     ]);
     expect(frames.at(-1)).to.deep.equal({ type: 'end' });
     const { rows: state } = await client.query('select now() = statement_timestamp() as fresh');
@@ -78,7 +79,13 @@ describe('a snapshot', () => {
       keyFile: '07'.repeat(32),
     });
     expect(first.manifest.migrations).to.deep.equal(migrations.map(({ name }) => name));
-    expect(told).to.deep.equal(['server_keys 2/2', 'users 2/2', 'secure_data 10/10', 'invites 1/1']);
+    expect(told).to.deep.equal([
+      'server_keys 2/2',
+      'users 2/2',
+      'secure_data 10/10',
+      'invites 1/1',
+      'audit_events 1/1',
+    ]);
   });
 
   it('writes the same rows whatever the settings of the database are', async () => {

@@ -15,6 +15,7 @@ describe('the first schema', () => {
       "select table_name, count(*)::int as columns from information_schema.columns where table_schema = 'public' group by 1 order by 1",
     );
     expect(rows).to.deep.equal([
+      { table_name: 'audit_events', columns: 4 },
       { table_name: 'auth_ephemerals', columns: 22 },
       { table_name: 'invites', columns: 5 },
       { table_name: 'login_networks', columns: 3 },
