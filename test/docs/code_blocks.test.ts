@@ -125,7 +125,7 @@ describe('the code blocks of the documents', function () {
 
   it('are of languages that this test knows', () => {
     expect(new Set(blocks.map(({ language }) => language))).to.deep.equal(
-      new Set(['sh', 'ts', 'python', 'text', 'mermaid', 'ini']),
+      new Set(['sh', 'ts', 'python', 'text', 'mermaid']),
     );
   });
 
@@ -137,28 +137,6 @@ describe('the code blocks of the documents', function () {
       for (const [open, close] of pairs) {
         expect(text.split(open!).length, `${open}${close}`).to.equal(text.split(close!).length);
       }
-    });
-  }
-
-  for (const { file, line, text } of blocksIn('ini')) {
-    it(`${file}:${line} is a unit that starts what npm start starts, with settings that exist`, async () => {
-      const values = (name: string) =>
-        text
-          .split('\n')
-          .filter((entry) => entry.startsWith(`${name}=`))
-          .map((entry) => entry.slice(name.length + 1));
-      const { scripts } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8'));
-      const [directory] = values('WorkingDirectory');
-      expect(values('ExecStart')).to.deep.equal([
-        scripts.start.replace(/^exec /, `${directory}/node_modules/.bin/`),
-      ]);
-      const settings = Object.fromEntries(values('Environment').map((setting) => setting.split('=')));
-      expect(loadConfig(settings).dataDir).to.equal(`/var/lib/${values('StateDirectory')[0]}`);
-      if (!existsSync('/usr/bin/systemd-analyze')) return;
-      const unit = join(checkout, 'passmanager.service');
-      await writeFile(unit, text.replaceAll(`${directory}`, root.slice(0, -1)));
-      const { stderr } = await run('/usr/bin/systemd-analyze', ['verify', unit]);
-      expect(stderr).not.to.include('passmanager.service');
     });
   }
 

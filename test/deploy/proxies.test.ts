@@ -1,0 +1,272 @@
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
+import { request } from 'node:https';
+import { type AddressInfo, connect, createServer } from 'node:net';
+import { join } from 'node:path';
+import {
+  createConnectTransport,
+  createGrpcTransport,
+  createGrpcWebTransport,
+} from '@connectrpc/connect-node';
+import { expect } from 'chai';
+import { parse } from 'yaml';
+import * as clientLibrary from '../../src/client/node.ts';
+import { remove, temporaryDirectory } from '../support/embedded.ts';
+import { eventually } from '../support/eventually.ts';
+import { makeAccount, startLogin } from '../support/raw_client.ts';
+import { startTestServer, type TestServer } from '../support/test_server.ts';
+
+const root = join(import.meta.dirname, '../..');
+const proxies = join(root, 'deploy/proxies');
+const fixtures = join(root, 'test/fixtures/tls');
+const certificate = join(fixtures, 'certificate.pem');
+const ca = readFileSync(certificate, 'utf8');
+
+const configuration = (name: string): string => readFileSync(join(proxies, name), 'utf8');
+
+interface Proxy {
+  readonly name: string;
+  readonly program: string;
+  /** Writes the configuration for the addresses of a test, and answers the command. */
+  prepare(directory: string, port: number, server: TestServer): Promise<string[]>;
+}
+
+const hostAndPort = (url: string): string => new URL(url).host;
+
+const PROXIES: readonly Proxy[] = [
+  {
+    name: 'nginx',
+    program: '/usr/sbin/nginx',
+    prepare: async (directory, port, server) => {
+      const site = configuration('nginx.conf')
+        .replace('listen 443 ssl http2;', `listen 127.0.0.1:${port} ssl http2;`)
+        .replace('  listen [::]:443 ssl http2;\n', '')
+        .replace('/etc/ssl/vault.example.org/fullchain.pem', certificate)
+        .replace('/etc/ssl/vault.example.org/privkey.pem', join(fixtures, 'key.pem'))
+        .replace('vault.example.org', 'localhost')
+        .replace('127.0.0.1:50051', server.grpcAddress)
+        .replace('127.0.0.1:8080', hostAndPort(server.httpUrl));
+      const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi']
+        .map((name) => `${name}_temp_path ${directory}/${name};`)
+        .join('\n');
+      await writeFile(
+        join(directory, 'nginx.conf'),
+        `${process.getuid?.() === 0 ? 'user root;' : ''} daemon off; pid ${directory}/pid; error_log ${directory}/error.log; events {}\nhttp {\naccess_log off;\n${temporary}\n${site}\n}`,
+      );
+      return ['/usr/sbin/nginx', '-c', join(directory, 'nginx.conf'), '-p', directory];
+    },
+  },
+  {
+    name: 'HAProxy',
+    program: '/usr/sbin/haproxy',
+    prepare: async (directory, port, server) => {
+      await writeFile(join(directory, 'both.pem'), `${ca}${readFileSync(join(fixtures, 'key.pem'), 'utf8')}`);
+      await writeFile(
+        join(directory, 'haproxy.cfg'),
+        configuration('haproxy.cfg')
+          .replace('bind :443', `bind 127.0.0.1:${port}`)
+          .replace('/etc/haproxy/certs/vault.example.org.pem', join(directory, 'both.pem'))
+          .replace('127.0.0.1:50051', server.grpcAddress)
+          .replace('check port 8080', `check port ${new URL(server.httpUrl).port}`)
+          .replace('127.0.0.1:8080', hostAndPort(server.httpUrl)),
+      );
+      return ['/usr/sbin/haproxy', '-db', '-f', join(directory, 'haproxy.cfg')];
+    },
+  },
+  {
+    name: 'Caddy',
+    program: '/usr/bin/caddy',
+    prepare: async (directory, port, server) => {
+      const site = configuration('Caddyfile')
+        .replace(
+          'vault.example.org {',
+          `https://localhost:${port} {\n\tbind 127.0.0.1\n\ttls ${certificate} ${join(fixtures, 'key.pem')}`,
+        )
+        .replace('127.0.0.1:50051', server.grpcAddress)
+        .replace('127.0.0.1:8080', hostAndPort(server.httpUrl));
+      await writeFile(
+        join(directory, 'Caddyfile'),
+        `{\n\tadmin off\n\tauto_https off\n\tstorage file_system ${directory}\n}\n${site}`,
+      );
+      return ['/usr/bin/caddy', 'run', '--config', join(directory, 'Caddyfile'), '--adapter', 'caddyfile'];
+    },
+  },
+];
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
+const answers = (port: number): Promise<boolean> =>
+  new Promise((resolve) => {
+    const socket = connect(port, '127.0.0.1', () => resolve(true));
+    socket.on('error', () => resolve(false));
+    socket.on('connect', () => socket.destroy());
+  });
+
+describe('the configurations of proxies', function () {
+  this.timeout(60_000);
+
+  it('send what is gRPC, and not gRPC-Web, to the gRPC door, overwrite the address, and time nothing out before a heartbeat', () => {
+    const pattern = '^application/grpc(\\+proto|;|$)';
+    for (const name of ['nginx.conf', 'haproxy.cfg', 'Caddyfile', 'traefik.yaml']) {
+      const text = configuration(name);
+      expect(text, name).to.include(pattern).and.to.include('50051').and.to.include('8080');
+      expect(text, name).to.include('PASSMANAGER_TRUSTED_PROXIES=127.0.0.1');
+    }
+    for (const [type, isGrpc] of [
+      ['application/grpc', true],
+      ['application/grpc+proto', true],
+      ['application/grpc;x=y', true],
+      ['application/grpc-web+proto', false],
+      ['application/grpc-web', false],
+      ['application/proto', false],
+    ] as const)
+      expect(new RegExp(pattern).test(type), type).to.equal(isGrpc);
+    expect(configuration('nginx.conf')).to.match(/grpc_set_header X-Forwarded-For \$remote_addr;/);
+    expect(configuration('haproxy.cfg')).to.match(/set-header X-Forwarded-For %\[src\]/);
+    const traefik = parse(configuration('traefik.yaml')) as { http: { routers: object; services: object } };
+    const services = Object.keys(traefik.http.services);
+    for (const router of Object.values(traefik.http.routers)) expect(services).to.include(router.service);
+  });
+
+  for (const { name, program, prepare } of PROXIES) {
+    describe(`of ${name}, where it is installed`, () => {
+      const directory = temporaryDirectory();
+      let server: TestServer;
+      let child: ChildProcess | undefined;
+      let url: string;
+      let said = '';
+
+      before(async () => {
+        server = await startTestServer({
+          settings: {
+            PASSMANAGER_RATE_LIMIT: 'on',
+            PASSMANAGER_TRUSTED_PROXIES: '127.0.0.1',
+            PASSMANAGER_CORS_ORIGINS: 'https://pages.example.org',
+          },
+        });
+        const port = await freePort();
+        url = `https://localhost:${port}`;
+        if (!existsSync(program)) return;
+        const [command, ...parameters] = await prepare(directory, port, server);
+        if (name === 'nginx') expect(spawnSync(command!, ['-t', ...parameters]).status, name).to.equal(0);
+        if (name === 'HAProxy')
+          expect(spawnSync(command!, ['-c', ...parameters.slice(1)]).status).to.equal(0);
+        child = spawn(command!, parameters, {
+          stdio: ['ignore', 'pipe', 'pipe'],
+          env: { HOME: directory, PATH: process.env.PATH },
+        });
+        for (const stream of [child.stdout!, child.stderr!]) stream.on('data', (piece) => (said += piece));
+        await eventually(() => answers(port), 10_000).catch(() => {
+          throw new Error(said);
+        });
+      });
+
+      after(async () => {
+        const running = child;
+        if (running !== undefined && running.exitCode === null) {
+          const ended = new Promise((resolve) => running.on('exit', resolve));
+          running.kill('SIGTERM');
+          setTimeout(() => running.kill('SIGKILL'), 3_000).unref();
+          await ended;
+        }
+        await server.stop();
+        remove(directory);
+      });
+
+      const transports = () => {
+        const nodeOptions = { ca };
+        return {
+          'native gRPC': createGrpcTransport({ baseUrl: url, nodeOptions }),
+          'Connect over HTTP/1.1': createConnectTransport({ baseUrl: url, httpVersion: '1.1', nodeOptions }),
+          'Connect over HTTP/2': createConnectTransport({ baseUrl: url, httpVersion: '2', nodeOptions }),
+          'gRPC-Web': createGrpcWebTransport({ baseUrl: url, httpVersion: '1.1', nodeOptions }),
+        };
+      };
+
+      it('carries a whole vault over every protocol, large entries and a watch that stays open', async () => {
+        if (child === undefined) return;
+        for (const [protocol, transport] of Object.entries(transports())) {
+          const confidential = clientLibrary.markConfidential(transport, url);
+          const account = { username: `${protocol}@example.com`, password: 'correct horse battery staple' };
+          await clientLibrary.registerUser(confidential, account);
+          const vault = await clientLibrary.logIn(confidential, { ...account, maximumRequests: -1 });
+          const watching = new AbortController();
+          const seen: unknown[] = [];
+          const watch = (async () => {
+            for await (const event of vault.watch({ signal: watching.signal })) seen.push(event);
+          })().catch(() => {});
+          await eventually(() => seen.length > 0, 5_000);
+          const notes = 'n'.repeat(60_000);
+          // Batches fill messages of several megabytes.
+          await vault.createMany(
+            Array.from({ length: 80 }, (_, index) => ({ name: `entry ${index}`, notes })),
+          );
+          await eventually(() => seen.length > 1, 5_000);
+          expect((await vault.list()).entries, protocol).to.have.length(80);
+          watching.abort();
+          await watch;
+          vault.close();
+        }
+      });
+
+      it('tells the server the client’s address, and never one that the client made up', async () => {
+        if (child === undefined) return;
+        await server.database.query('delete from rate_counters');
+        for (const [index, transport] of Object.values(transports()).entries()) {
+          const forged = { ...transport, unary: transport.unary.bind(transport) } as typeof transport;
+          forged.unary = (method, signal, timeout, header, input) =>
+            transport.unary(
+              method,
+              signal,
+              timeout,
+              {
+                ...header,
+                'x-forwarded-for': `198.51.100.${index}`,
+                forwarded: 'for=198.51.100.78',
+              } as never,
+              input,
+            );
+          await startLogin(forged, makeAccount().usernameHash);
+        }
+        // All of them came from one network, the test's own.
+        expect(await server.database.query('select from rate_counters')).to.have.length(1);
+      });
+
+      it('lets the pages call that may, and answers health', async () => {
+        if (child === undefined) return;
+        const asked = (path: string, options: { method: string; headers?: Record<string, string> }) =>
+          new Promise<{ status: number; headers: NodeJS.Dict<string | string[]> }>((resolve, reject) => {
+            request(`${url}${path}`, { ca, agent: false, ...options }, (response) => {
+              response.resume();
+              response.on('end', () => resolve({ status: response.statusCode!, headers: response.headers }));
+            })
+              .on('error', reject)
+              .end();
+          });
+        expect((await asked('/readyz', { method: 'GET' })).status).to.equal(200);
+        const path = '/passmanager.session.v1.SessionService/StartSession';
+        const preflight = (origin: string) =>
+          asked(path, {
+            method: 'OPTIONS',
+            headers: {
+              origin,
+              'access-control-request-method': 'POST',
+              'access-control-request-headers': 'content-type',
+            },
+          });
+        const allowed = await preflight('https://pages.example.org');
+        expect(allowed.headers['access-control-allow-origin']).to.equal('https://pages.example.org');
+        expect((await preflight('https://evil.example.org')).headers['access-control-allow-origin']).to.equal(
+          undefined,
+        );
+      });
+    });
+  }
+});

@@ -1,0 +1,64 @@
+import { spawnSync } from 'node:child_process';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect } from 'chai';
+import { loadConfig } from '../../src/server/config.ts';
+import { CONFIG_VARIABLE } from '../../src/server/config_sources.ts';
+import { remove, temporaryDirectory } from '../support/embedded.ts';
+
+const root = join(import.meta.dirname, '../..');
+const unit = join(root, 'deploy/systemd/passmanager.service');
+const ANALYZE = '/usr/bin/systemd-analyze';
+
+describe('the systemd unit', () => {
+  const text = readFileSync(unit, 'utf8');
+  const values = (name: string): string[] =>
+    text
+      .split('\n')
+      .filter((entry) => entry.startsWith(`${name}=`))
+      .map((entry) => entry.slice(name.length + 1));
+
+  it('starts what npm start starts, as a user of its own, with settings that exist', () => {
+    const { scripts } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+    const [directory] = values('WorkingDirectory');
+    expect(values('ExecStart')).to.deep.equal([
+      scripts.start.replace(/^exec /, `${directory}/node_modules/.bin/`),
+    ]);
+    expect(values('User')).to.deep.equal(['passmanager']);
+    const settings = Object.fromEntries(values('Environment').map((setting) => setting.split('=')));
+    expect(settings[CONFIG_VARIABLE]).to.equal(
+      `/etc/${values('ConfigurationDirectory')[0]}/passmanager.toml`,
+    );
+    delete settings[CONFIG_VARIABLE];
+    expect(loadConfig(settings).dataDir).to.equal(`/var/lib/${values('StateDirectory')[0]}`);
+  });
+
+  it('may do nothing that the server does not need, and leaves it what it does', () => {
+    for (const name of [
+      'NoNewPrivileges',
+      'PrivateDevices',
+      'PrivateTmp',
+      'RestrictNamespaces',
+      'ProtectHome',
+    ])
+      expect(values(name), name).to.deep.equal(['yes']);
+    expect(values('CapabilityBoundingSet')).to.deep.equal(['']);
+    // V8 makes code as it runs.
+    expect(values('MemoryDenyWriteExecute')).to.deep.equal([]);
+    // PostgreSQL is ended by the server, after the last answer.
+    expect(values('KillMode')).to.deep.equal(['mixed']);
+  });
+
+  it('is what systemd reads without a word, and finds well protected, where it is installed', () => {
+    if (!existsSync(ANALYZE)) return;
+    const directory = temporaryDirectory();
+    const here = join(directory, 'passmanager.service');
+    writeFileSync(here, text.replaceAll('/opt/passmanager', root));
+    const verified = spawnSync(ANALYZE, ['verify', here], { encoding: 'utf8' });
+    expect(verified.stderr).not.to.include('passmanager.service');
+    const security = spawnSync(ANALYZE, ['security', '--offline=true', here], { encoding: 'utf8' });
+    const [, exposure] = /exposure level for passmanager\.service: ([\d.]+)/.exec(security.stdout) ?? [];
+    expect(Number(exposure)).to.be.within(0, 2);
+    remove(directory);
+  });
+});
