@@ -2,7 +2,7 @@ import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { request } from 'node:https';
-import { type AddressInfo, connect, createServer } from 'node:net';
+import { connect } from 'node:net';
 import { join } from 'node:path';
 import {
   createConnectTransport,
@@ -14,6 +14,7 @@ import { parse } from 'yaml';
 import * as clientLibrary from '../../src/client/node.ts';
 import { remove, temporaryDirectory } from '../support/embedded.ts';
 import { eventually } from '../support/eventually.ts';
+import { freePort } from '../support/free_port.ts';
 import { makeAccount, startLogin } from '../support/raw_client.ts';
 import { startTestServer, type TestServer } from '../support/test_server.ts';
 
@@ -93,14 +94,6 @@ const PROXIES: readonly Proxy[] = [
     },
   },
 ];
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
 
 const answers = (port: number): Promise<boolean> =>
   new Promise((resolve) => {

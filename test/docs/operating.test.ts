@@ -8,6 +8,7 @@ import { expect } from 'chai';
 import { parse } from 'smol-toml';
 import { createConnectTransport, logIn, registerUser } from '../../src/client/node.ts';
 import { loadConfig, SETTINGS } from '../../src/server/config.ts';
+import { freePort } from '../support/free_port.ts';
 import { createTestDatabase, type TestDatabase } from '../support/test_database.ts';
 import { databaseUrl } from '../support/test_server.ts';
 
@@ -38,12 +39,17 @@ describe('docs/operating.md, typed from top to bottom', function () {
   let target: TestDatabase;
   let server: ChildProcess | undefined;
   let recoveryCode = '';
+  const ports = { grpc: 0, http: 0 };
+  let url: string;
 
   before(async () => {
     directory = await mkdtemp(join(tmpdir(), 'pm-operating-'));
     for (const name of ['package.json', 'node_modules', 'src', 'gen', 'proto'])
       await symlink(join(root, name), join(directory, name));
     target = await createTestDatabase({ migrated: false });
+    ports.grpc = await freePort();
+    ports.http = await freePort();
+    url = `http://127.0.0.1:${ports.http}`;
   });
 
   after(async () => {
@@ -55,11 +61,10 @@ describe('docs/operating.md, typed from top to bottom', function () {
   const environment = (): Record<string, string> => ({
     PATH: `${root}node_modules/.bin:${process.env.PATH}`,
     HOME: directory,
-    PASSMANAGER_GRPC_PORT: '50961',
-    PASSMANAGER_HTTP_PORT: '50962',
+    PASSMANAGER_GRPC_PORT: String(ports.grpc),
+    PASSMANAGER_HTTP_PORT: String(ports.http),
     NEW_DATABASE_URL: databaseUrl(target),
   });
-  const url = 'http://127.0.0.1:50962';
 
   async function start(): Promise<void> {
     const child = spawn('node', ['src/server/main.ts'], { cwd: directory, env: environment() });
