@@ -23,6 +23,8 @@ export interface Config {
   /** Where Prometheus collects; none: nothing is measured. */
   readonly metricsAddress: { readonly host: string; readonly port: number } | undefined;
   readonly registration: 'open' | 'invite' | 'closed';
+  /** Processes that share the ports. */
+  readonly workers: number;
   readonly srpWorkers: number;
   readonly srpQueueLimit: number;
   readonly maxConnections: number;
@@ -240,10 +242,16 @@ export const SETTINGS = {
     'Who may make an account: anybody, whoever has an invite, nobody.',
     oneOf('open', 'invite', 'closed'),
   ),
+  workers: setting(
+    'WORKERS',
+    '1',
+    'Processes that share the ports. More than one is for machines with more than two cores.',
+    integer(1, 64),
+  ),
   srpWorkers: setting(
     'SRP_WORKERS',
-    'cores, at most 2',
-    'Threads for the arithmetic of log-ins.',
+    'cores, at most 2 in all',
+    'Threads of each process for the arithmetic of log-ins.',
     integer(1, 64),
   ),
   srpQueueLimit: setting(
@@ -435,6 +443,7 @@ export function loadConfig(
     keep: preset<number>('backupKeep'),
     command: read<string | undefined>('backupCommand', undefined),
   };
+  const workers = preset<number>('workers');
   const maxPageSize = preset<number>('maxPageSize');
   const config: Config = {
     host,
@@ -452,7 +461,8 @@ export function loadConfig(
     logFile: read('logFile', undefined),
     metricsAddress: read('metricsAddress', undefined),
     registration: read('registration', isLoopback(host) ? 'open' : 'invite'),
-    srpWorkers: read('srpWorkers', Math.min(2, availableParallelism())),
+    workers,
+    srpWorkers: read('srpWorkers', Math.max(1, Math.floor(Math.min(2, availableParallelism()) / workers))),
     srpQueueLimit: preset('srpQueueLimit'),
     maxConnections: preset('maxConnections'),
     maxConnectionsPerNetwork: preset('maxConnectionsPerNetwork'),

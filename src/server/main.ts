@@ -1,22 +1,31 @@
 /** The edge of the process: environment, terminal and signals. */
 
+import cluster from 'node:cluster';
 import { resolve } from 'node:path';
 import { type Config, ConfigError } from './config.ts';
 import { readConfig } from './config_sources.ts';
-import { createLogger } from './log.ts';
+import { createLogger, type Logger } from './log.ts';
 import { openLogFile } from './log_file.ts';
-import { type RunningServer, startServer } from './server.ts';
+import type { RunningServer } from './server.ts';
 import { explainStartFailure } from './start_failure.ts';
 
 const say = (line = ''): void => void process.stdout.write(`${line}\n`);
 
 async function main(config: Config): Promise<void> {
-  const stream = config.logFile === undefined ? undefined : await openLogFile(config.logFile);
+  const [, , role = ''] = process.argv;
+  // Each process rotates a file of its own.
+  const logFile =
+    config.logFile === undefined || cluster.isPrimary ? config.logFile : `${config.logFile}-${role}`;
+  const stream = logFile === undefined ? undefined : await openLogFile(logFile);
   const log = createLogger(config.logLevel, stream);
   process.on('SIGUSR2', () => {
     log.level = log.level === 'debug' ? config.logLevel : 'debug';
   });
-  const starting = startServer(config, { log });
+  const starting: Promise<{ stop(): Promise<void> }> = cluster.isPrimary
+    ? config.workers > 1
+      ? import('./worker_processes.ts').then(({ startWorkerProcesses }) => startWorkerProcesses(config, log))
+      : serve(config, log)
+    : serveAsWorker(config, log, role);
   let stopping = false;
   const stop = (): void => {
     // A second signal does not cut the stop short.
@@ -29,14 +38,37 @@ async function main(config: Config): Promise<void> {
       .then(() => process.exit(0));
   };
   for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, stop);
-  const server = await starting;
-  announce(server, config.tls !== undefined);
-  await introduceRecoveryCode(server, (message) => log.warn(message));
+  await starting.catch((error: unknown) => {
+    // Who is told to stop while it starts does what it was told.
+    if (!stopping) throw error;
+  });
 }
 
-function announce({ grpcAddress, httpAddress, metricsAddress, dataDir }: RunningServer, tls: boolean): void {
-  const scheme = tls ? 'https' : 'http';
-  say('passmanager is ready');
+async function serve(config: Config, log: Logger, worker?: number): Promise<RunningServer> {
+  const { startServer } = await import('./server.ts');
+  const server = await startServer(config, { log, ...(worker === undefined ? {} : { worker }) });
+  if (worker === undefined || worker === 0) {
+    announce(server, config);
+    await introduceRecoveryCode(server, (message) => log.warn(message));
+  }
+  return server;
+}
+
+async function serveAsWorker(config: Config, log: Logger, role: string): Promise<RunningServer> {
+  const server = await serve(config, log, workerIndex(role));
+  process.send?.('ready');
+  return server;
+}
+
+/** The place of a worker among all, by what it was started with: `worker-0` is the first. */
+function workerIndex(role: string): number {
+  return Number(/^worker-(\d+)$/.exec(role)?.[1] ?? 0);
+}
+
+function announce(server: RunningServer, { tls, workers }: Config): void {
+  const { grpcAddress, httpAddress, metricsAddress, dataDir } = server;
+  const scheme = tls === undefined ? 'http' : 'https';
+  say(`passmanager is ready${workers > 1 ? `, with ${workers} processes` : ''}`);
   say(`  gRPC                        ${scheme}://${grpcAddress.host}:${grpcAddress.port}`);
   say(`  Connect, gRPC-Web           ${scheme}://${httpAddress.host}:${httpAddress.port}`);
   if (metricsAddress !== undefined)

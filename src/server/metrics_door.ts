@@ -41,7 +41,8 @@ export async function createMetricsDoor(
     },
   );
   server.maxConnections = MAX_CONNECTIONS;
-  server.listen(place);
+  // Not shared with other processes of the server.
+  server.listen({ ...place, exclusive: true });
   await once(server, 'listening');
   const { address: host, port } = server.address() as AddressInfo;
   return {

@@ -7,7 +7,7 @@ import { PasswordService } from '../../gen/passmanager/password/v1/password_serv
 import { SessionService } from '../../gen/passmanager/session/v1/session_service_pb.ts';
 import { UserService } from '../../gen/passmanager/user/v1/user_service_pb.ts';
 import { type ConnectionOptions, openDatabase } from '../database/database.ts';
-import { startEmbeddedPostgres } from '../database/embedded/embedded_postgres.ts';
+import { embeddedConnection, startEmbeddedPostgres } from '../database/embedded/embedded_postgres.ts';
 import { migrate } from '../database/migrator.ts';
 import { estimatedRows } from '../database/row_estimate.ts';
 import { makeRecoveryCode, openServerKeys } from '../database/server_keys.ts';
@@ -17,6 +17,7 @@ import type { Config } from './config.ts';
 import { DataHandler } from './data_handler.ts';
 import { Decoys } from './decoys.ts';
 import { DEFAULT_DOOR_LIMITS, type Door, type DoorLoad } from './door.ts';
+import { connectionsOf } from './embedded_connections.ts';
 import { FieldRules } from './field_rules.ts';
 import { createGrpcDoor } from './grpc_door.ts';
 import { Housekeeping } from './housekeeping.ts';
@@ -42,6 +43,8 @@ import { programVersion } from './version.ts';
 /** What a running server is made with beside its configuration. Times in milliseconds. */
 export interface ServerParts {
   readonly log: Logger;
+  /** Which of several processes this is, from 0: another one runs the embedded PostgreSQL. None: the only one. */
+  readonly worker?: number;
   /** Secure random bytes. Default: node:crypto's. */
   readonly random?: (bytes: number) => Uint8Array;
   readonly feedTimes?: FeedTimes;
@@ -102,7 +105,7 @@ export async function startServer(config: Config, parts: ServerParts): Promise<R
       config.tls === undefined
         ? undefined
         : await readTlsFiles(config.tls.certificateFile, config.tls.keyFile);
-    const connection = await databaseOf(config, log, ending);
+    const connection = await databaseOf(config, parts, ending);
     const database = await openDatabase({
       connection,
       poolSize: config.databasePoolSize,
@@ -154,7 +157,8 @@ export async function startServer(config: Config, parts: ServerParts): Promise<R
     const readiness = new DatabaseReadiness(database.reads, parts.readinessMs ?? 2_000, log);
     database.whenFull(() => readiness.refusedWrite());
     let schedule: BackupSchedule | undefined;
-    if (config.backup !== undefined) {
+    // One process is enough for it.
+    if (config.backup !== undefined && (parts.worker ?? 0) === 0) {
       const backups = new BackupSchedule(config.backup, { place: { connection, keyFile }, log });
       schedule = backups;
       readiness.alsoWarn(() => backups.warning());
@@ -188,7 +192,10 @@ export async function startServer(config: Config, parts: ServerParts): Promise<R
                 : () => ({ last: schedule.last(), newestAt: schedule.newestAt() }),
           });
     if (metrics !== undefined && config.metricsAddress !== undefined) {
-      const metricsDoor = await createMetricsDoor(config.metricsAddress, metrics, log);
+      // Each process has numbers and a port of its own.
+      const { host, port } = config.metricsAddress;
+      const place = { host, port: port === 0 ? 0 : port + (parts.worker ?? 0) };
+      const metricsDoor = await createMetricsDoor(place, metrics, log);
       metricsAddress = metricsDoor.address;
       ending.push(() => metricsDoor.stop());
     }
@@ -242,16 +249,20 @@ export async function startServer(config: Config, parts: ServerParts): Promise<R
 /** The database of the configuration, or the embedded one, started. */
 async function databaseOf(
   config: Config,
-  log: Logger,
+  { log, worker }: ServerParts,
   ending: (() => Promise<unknown> | unknown)[],
 ): Promise<ConnectionOptions> {
   await mkdir(config.dataDir, { recursive: true, mode: 0o700 });
   if (config.databaseUrl !== undefined) return { connectionString: config.databaseUrl };
+  if (worker !== undefined) {
+    const { connection, close } = embeddedConnection(config.dataDir);
+    ending.push(close);
+    return connection;
+  }
   const postgres = await startEmbeddedPostgres({
     dataDir: config.dataDir,
     log,
-    // Both pools, the listener, and some for commands beside the server.
-    maxConnections: Math.ceil(1.5 * config.databasePoolSize) + 16,
+    maxConnections: connectionsOf(config),
   });
   ending.push(() => postgres.stop());
   return postgres.connection;
