@@ -3,16 +3,30 @@
  * the table at the end, and writes bench/results.json and bench/curves.svg. Ends with 0 whatever was measured.
  */
 import { writeFile } from 'node:fs/promises';
+import { client } from './bars/client.ts';
 import { footprint } from './bars/footprint.ts';
 import { growth } from './bars/growth.ts';
 import { login } from './bars/login.ts';
 import { passwordChange } from './bars/password_change.ts';
+import { population } from './bars/population.ts';
 import { sealedCalls } from './bars/sealed_calls.ts';
+import { smallMachine } from './bars/small_machine.ts';
+import { workers } from './bars/workers.ts';
 import { type Benchmark, type Curve, meets, type Report, type Result } from './support/bar.ts';
 import { picture } from './support/picture.ts';
 import { median, spread } from './support/statistics.ts';
 
-const BENCHMARKS: readonly Benchmark[] = [login, sealedCalls, growth, passwordChange, footprint];
+const BENCHMARKS: readonly Benchmark[] = [
+  login,
+  sealedCalls,
+  growth,
+  workers,
+  passwordChange,
+  footprint,
+  population,
+  smallMachine,
+  client,
+];
 
 const say = (line = ''): void => void process.stdout.write(`${line}\n`);
 const round = (value: number): number => Number(value.toPrecision(4));
@@ -24,7 +38,10 @@ const report: Report = {
     const ratio = round(median(values));
     const result = { name, ratio, spread: round(spread(values)), goal, holds: meets(ratio, goal) };
     results.push(result);
-    say(`  ${line(result)}`);
+    const met = values.filter((value) => meets(value, goal)).length;
+    // What some rounds meet and some do not, this machine does not decide today.
+    const doubt = met === 0 || met === values.length ? '' : ` (undecided: ${met} of ${values.length} rounds)`;
+    say(`  ${line(result)}${doubt}`);
   },
   curve: (curve) => void curves.push(curve),
   note: (text) => say(`  ${text}`),
@@ -44,7 +61,8 @@ async function main(wanted: readonly string[]): Promise<void> {
   }
   const begun = performance.now();
   for (const benchmark of BENCHMARKS) {
-    const isWanted = (name: string) => wanted.length === 0 || wanted.includes(name);
+    const isWanted = (name: string) =>
+      wanted.length === 0 ? benchmark.onlyNamed !== true : wanted.includes(name);
     if (!benchmark.names.some(isWanted)) continue;
     say(benchmark.names.filter(isWanted).join(', '));
     await benchmark.run(report, isWanted);

@@ -37,6 +37,8 @@ export interface Report {
 export interface Benchmark {
   /** The bars that it measures. */
   readonly names: readonly string[];
+  /** Whether it is run by its name alone. */
+  readonly onlyNamed?: true;
   /** Measures those that are `wanted`, or some more where that is no more work. */
   run(report: Report, wanted: (name: string) => boolean): Promise<void>;
 }
