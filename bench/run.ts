@@ -4,6 +4,7 @@
  */
 import { writeFile } from 'node:fs/promises';
 import { client } from './bars/client.ts';
+import { contention } from './bars/contention.ts';
 import { footprint } from './bars/footprint.ts';
 import { growth } from './bars/growth.ts';
 import { login } from './bars/login.ts';
@@ -26,6 +27,7 @@ const BENCHMARKS: readonly Benchmark[] = [
   population,
   smallMachine,
   client,
+  contention,
 ];
 
 const say = (line = ''): void => void process.stdout.write(`${line}\n`);

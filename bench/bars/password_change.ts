@@ -16,8 +16,25 @@ import { exponent, median } from '../support/statistics.ts';
 const SIZES = [1_000, 3_000, 10_000];
 const BATCH = 500;
 
+/** An account with entries, a few hundred a call. */
+export async function newVault(
+  httpUrl: string,
+  size: number,
+): Promise<{ account: TestAccount; ids: string[] }> {
+  const transport = createConnectTransport({ baseUrl: httpUrl, httpVersion: '1.1' });
+  const account = makeAccount();
+  await register(transport, account);
+  const session = await logIn(transport, account);
+  const ids: string[] = [];
+  while (ids.length < size) {
+    const made = await createEntries(session, Math.min(BATCH, size - ids.length));
+    ids.push(...made.map(({ entryId }) => entryId));
+  }
+  return { account, ids };
+}
+
 /** Changes the password of an account with entries; seconds, and the account with its new credentials. */
-async function change(
+export async function change(
   httpUrl: string,
   account: TestAccount,
   ids: readonly string[],
@@ -43,22 +60,12 @@ export const passwordChange: Benchmark = {
   names: ['password-change-10k', 'password-change-linear'],
   async run(report) {
     const server = await ServerProcess.start();
-    const transport = createConnectTransport({ baseUrl: server.httpUrl, httpVersion: '1.1' });
     const vaults = await Promise.all(
-      SIZES.map(async (size) => {
-        const account = makeAccount();
-        await register(transport, account);
-        const session = await logIn(transport, account);
-        const ids: string[] = [];
-        while (ids.length < size) {
-          ids.push(
-            ...(await createEntries(session, Math.min(BATCH, size - ids.length))).map(
-              ({ entryId }) => entryId,
-            ),
-          );
-        }
-        return { size, account, ids, seconds: [] as number[] };
-      }),
+      SIZES.map(async (size) => ({
+        size,
+        ...(await newVault(server.httpUrl, size)),
+        seconds: [] as number[],
+      })),
     );
     for (let round = 0; round < ROUNDS; round += 1) {
       for (const vault of vaults) {

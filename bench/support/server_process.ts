@@ -109,7 +109,7 @@ export class ServerProcess {
   /** What the timer probe has seen since it was last asked, in milliseconds. */
   async timerP99(): Promise<number> {
     const answer = once(this.#child.stdout!, 'data') as Promise<[Buffer]>;
-    this.#child.kill('SIGUSR2');
+    this.#child.kill('SIGWINCH');
     return Number(/timer p99 (\S+)/.exec(String((await answer)[0]))![1]);
   }
 

@@ -1,4 +1,4 @@
-/** Loaded into the server process by --import: how late a timer of 1 ms comes. SIGUSR2 prints its p99 and begins anew. */
+/** Loaded into the server process by --import: how late a timer of 1 ms comes. SIGWINCH prints its p99 and begins anew. */
 import { isMainThread } from 'node:worker_threads';
 import { percentile } from './statistics.ts';
 
@@ -12,7 +12,7 @@ if (isMainThread) {
     setTimeout(tick, 1);
   };
   tick();
-  process.on('SIGUSR2', () => {
+  process.on('SIGWINCH', () => {
     process.stdout.write(`timer p99 ${percentile(gaps, 0.99)}\n`);
     gaps = [];
   });

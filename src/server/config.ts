@@ -264,7 +264,7 @@ export const SETTINGS = {
   maxConnectionsPerNetwork: setting(
     'MAX_CONNECTIONS_PER_NETWORK',
     '256',
-    'Open connections of each door from one network: an IPv4 address, a /64 of IPv6. Trusted proxies have no such limit.',
+    'Open connections of each door from one network: an IPv4 address, a /64 of IPv6. Trusted proxies have no such limit, and nobody has while the server listens on loopback alone.',
     integer(1, 1_000_000),
   ),
   trustedProxies: setting(

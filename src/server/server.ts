@@ -13,7 +13,7 @@ import { estimatedRows } from '../database/row_estimate.ts';
 import { makeRecoveryCode, openServerKeys } from '../database/server_keys.ts';
 import { BackupSchedule } from './backup_schedule.ts';
 import { ClientAddresses, parseNetwork } from './client_address.ts';
-import type { Config } from './config.ts';
+import { type Config, isLoopback } from './config.ts';
 import { DataHandler } from './data_handler.ts';
 import { Decoys } from './decoys.ts';
 import { DEFAULT_DOOR_LIMITS, type Door, type DoorLoad } from './door.ts';
@@ -170,7 +170,10 @@ export async function startServer(config: Config, parts: ServerParts): Promise<R
       maxMessageBytes: limits.maxMessageBytes,
       maxBodyBytes: Math.max(DEFAULT_DOOR_LIMITS.maxBodyBytes, 16 * limits.maxMessageBytes),
       maxConnections: config.maxConnections,
-      maxConnectionsPerNetwork: config.maxConnectionsPerNetwork,
+      // On loopback alone all peers are this machine, and a proxy among them perhaps.
+      maxConnectionsPerNetwork: isLoopback(config.host)
+        ? config.maxConnections
+        : config.maxConnectionsPerNetwork,
     };
     const doors: { grpc?: Door; http?: Door } = {};
     let metricsAddress: Door['address'] | undefined;

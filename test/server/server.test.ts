@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { createServer } from 'node:net';
+import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Code } from '@connectrpc/connect';
@@ -19,6 +19,19 @@ const list = (opened: Awaited<ReturnType<typeof logIn>>) =>
   opened.call(session.SessionService.method.listSessions, session.ListSessionsPayloadSchema, {});
 
 describe('the server', () => {
+  it('lets one machine have as many connections as there are, while it listens on loopback alone', async () => {
+    const server = await startTestServer();
+    const sockets = Array.from({ length: 400 }, () => connect(server.running.httpAddress.port, '127.0.0.1'));
+    try {
+      await Promise.all(sockets.map((socket) => once(socket, 'connect')));
+      expect((await fetch(`${server.httpUrl}/readyz`)).status).to.equal(200);
+      expect(sockets.filter(({ destroyed, readableEnded }) => destroyed || readableEnded)).to.have.length(0);
+    } finally {
+      for (const socket of sockets) socket.destroy();
+      await server.stop();
+    }
+  });
+
   it('serves one session on both doors', async () => {
     const server = await startTestServer();
     const grpc = createGrpcTransport({ url: `http://${server.grpcAddress}` });
