@@ -24,7 +24,7 @@ const bumped = (cte: string, delta: string): string => `bumped as (
 export const CREATE_ENTRY = gatedWrite(`created as (
   insert into secure_data (user_id, entry_id, entry_name, entry_data, revision, created_at, updated_at)
   select gate.id, $4::uuid, $5::bytea, $6::bytea, gate.revision + 1, clock_timestamp(), clock_timestamp()
-  from gate where gate.admitted and gate.entry_count < coalesce((select max_entries from users where id = $2), $7::int)
+  from gate where gate.admitted and gate.entry_count < coalesce(gate.max_entries, $7::int)
   on conflict (user_id, entry_id) do nothing
   returning revision
 ), ${bumped('created', '+ 1')}, result as (select revision from created)`);

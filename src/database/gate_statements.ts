@@ -3,7 +3,7 @@
  * number and does its work in one round trip and one transaction; none of the three happens without the others.
  *
  * Parameters of every statement: $1 session id, $2 user id, $3 request number; those of the work follow from $4.
- * The work sees `gate`: one row when the number was accepted, with the user's id, revision, history_id and entry_count;
+ * The work sees `gate`: one row when the number was accepted, with the user's id, revision, history_id, entry_count and max_entries;
  * `gate.admitted` is false while a password change is open. It defines a CTE named `result`.
  *
  * Lock order everywhere: the user's row, then the session's, then entries.
@@ -55,7 +55,7 @@ const SPEND = `update login_sessions as s set
 
 /** What the work of a statement sees of the user and of what the session may do. */
 const gateColumns = (open: string): string =>
-  `${open} as change_open, not ${open} as admitted, u.id, u.revision, u.history_id, u.entry_count`;
+  `${open} as change_open, not ${open} as admitted, u.id, u.revision, u.history_id, u.entry_count, u.max_entries`;
 
 /** Spends the number; `users` is the table, or its locked row as a subquery. */
 const spendingGate = (users: string, open: string): string => `gate as (
@@ -70,7 +70,7 @@ const READ_OPEN = changeOpen('u');
 
 /** Locked before the session is written, so that writes of one user stand in line and see each other's revision. */
 const LOCKED_USER = `(
-    select id, revision, history_id, entry_count, change_session_id, ${changeOpen('users')} as change_open
+    select id, revision, history_id, entry_count, max_entries, change_session_id, ${changeOpen('users')} as change_open
     from users where id = $2 for no key update
   )`;
 
