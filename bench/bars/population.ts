@@ -2,6 +2,7 @@
  * What a server costs as its users, their sessions and their watches become many: curves, without bars. `npm run bench --
  * population` runs them; they are no part of the whole run, which they would make twice as long.
  */
+import { fromBinary } from '@bufbuild/protobuf';
 import { createGrpcTransport } from '@connectrpc/connect-node';
 import pg from 'pg';
 import * as data from '../../gen/passmanager/data/v1/data_service_pb.ts';
@@ -34,6 +35,13 @@ const FILL_USERS = `insert into users (id, username_lookup, srp_salt, srp_verifi
 const FILL_SESSIONS = `insert into login_sessions (id, user_id, session_key, kind, expires_at)
   select gen_random_uuid(), u.id, ${bytes(64)}, 1, now() + interval '1 day'
     from (select id, row_number() over () as g from users limit 1000) u, generate_series(1, $1::int / 1000)`;
+
+/** Of the table of sessions with its indexes. */
+const sessionTableBytes = (server: ServerProcess): Promise<number> =>
+  server.query(async (client) => {
+    const { rows } = await client.query("select pg_total_relation_size('login_sessions')::float8 as bytes");
+    return rows[0].bytes as number;
+  });
 
 /** Milliseconds of a read and of the start of a log-in. */
 async function costs(
@@ -92,12 +100,7 @@ async function usersAndSessions(report: Report): Promise<void> {
       });
       before = sessions;
       const { read } = await costs(server, lanes);
-      const size = await server.query(async (client) => {
-        const { rows } = await client.query(
-          "select pg_total_relation_size('login_sessions')::float8 as bytes",
-        );
-        return rows[0].bytes as number;
-      });
+      const size = await sessionTableBytes(server);
       points.sessionsRead.push([sessions, read]);
       report.note(
         `${sessions} open sessions: ${read.toFixed(3)} ms a read, ${(size / sessions).toFixed(0)} bytes of table and indexes each`,
@@ -129,7 +132,6 @@ async function watchers(report: Report): Promise<void> {
           const path = '/passmanager.data.v1.DataService/WatchEntries';
           const { bytes: message } = session.seal(path, data.WatchEntriesPayloadSchema, {});
           const input = data.DataService.method.watchEntries.input;
-          const { fromBinary } = await import('@bufbuild/protobuf');
           const stream = await connection.stream(
             data.DataService.method.watchEntries,
             abort.signal,
@@ -171,13 +173,6 @@ async function sessionTable(report: Report): Promise<void> {
   const server = await ServerProcess.start();
   try {
     const lanes = await Promise.all(Array.from({ length: LANES }, () => newLane(server, 10)));
-    const size = () =>
-      server.query(async (client) => {
-        const { rows } = await client.query(
-          "select pg_total_relation_size('login_sessions')::float8 as bytes",
-        );
-        return rows[0].bytes as number;
-      });
     const clients = await Promise.all(
       lanes.map(async ({ session, entryIds }) => {
         const client = new pg.Client({ ...server.connection, options: '-c synchronous_commit=off' });
@@ -203,9 +198,9 @@ async function sessionTable(report: Report): Promise<void> {
     const begun = performance.now();
     await spend(FEW_CALLS);
     spent += FEW_CALLS;
-    const few = await size();
+    const few = await sessionTableBytes(server);
     await spend(MANY_CALLS - FEW_CALLS);
-    const many = await size();
+    const many = await sessionTableBytes(server);
     const seconds = (performance.now() - begun) / 1_000;
     report.note(
       `the table of sessions takes ${few / 1024} KiB after ${FEW_CALLS} calls and ${many / 1024} KiB after ${MANY_CALLS} (${(MANY_CALLS / seconds).toFixed(0)} statements a second)`,

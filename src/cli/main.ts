@@ -1,21 +1,9 @@
 #!/usr/bin/env node
 /** The edge of the `passmanager` command: streams, environment and exit code. */
-import { existsSync, readFileSync } from 'node:fs';
+import { packageOfProgram } from '../server/version.ts';
 import { createTerminal } from './terminal.ts';
 
-/** Of this package: the nearest one above, of the source as of what is built from it. */
-function packageFile(directory: URL): URL {
-  const file = new URL('package.json', directory);
-  return existsSync(file) ? file : packageFile(new URL('../', directory));
-}
-
-const { engines, version } = JSON.parse(
-  readFileSync(packageFile(new URL('./', import.meta.url)), 'utf8'),
-) as {
-  engines: { node: string };
-  version: string;
-};
-
+const { engines, version } = packageOfProgram();
 const terminal = createTerminal({ input: process.stdin, output: process.stdout, errors: process.stderr });
 
 if (isOlder(process.versions.node, engines.node.replace('>=', ''))) {

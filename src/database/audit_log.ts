@@ -20,6 +20,7 @@ export const AUDIT_EVENTS = [
   'backup made',
   'backup restored',
 ] as const;
+/** The name of an event. */
 export type AuditEventName = (typeof AUDIT_EVENTS)[number];
 
 /** An event as it is shown. */

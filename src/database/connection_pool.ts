@@ -43,13 +43,16 @@ const KEEP_ALIVE_DELAY_MS = 10_000;
 const types = new pg.TypeOverrides();
 types.setTypeParser(pg.types.builtins.INT8, (text: string) => BigInt(text));
 
+/** What PostgreSQL lists the program's connections as. */
+export const APPLICATION_NAME = 'passmanager';
+
 function settings(synchronousCommit: 'on' | 'off'): [name: string, value: string][] {
   return [
     ['synchronous_commit', synchronousCommit],
     ['statement_timeout', `${STATEMENT_TIMEOUT_MS}`],
     ['lock_timeout', `${LOCK_TIMEOUT_MS}`],
     ['idle_in_transaction_session_timeout', `${IDLE_IN_TRANSACTION_TIMEOUT_MS}`],
-    ['application_name', 'passmanager'],
+    ['application_name', APPLICATION_NAME],
   ];
 }
 

@@ -3,6 +3,7 @@ import { constants } from 'node:fs';
 import { open, readFile, rename, rm, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { bytesToHex, hexToBytes } from '../protocol/bytes.ts';
+import { syncDirectory } from './embedded/durable_file.ts';
 
 /** A key file that cannot be used; the message says what to do. */
 export class KeyFileError extends Error {
@@ -58,8 +59,6 @@ export async function stageKeyFile(path: string, key: Uint8Array): Promise<() =>
   }
   return async () => {
     await rename(temporary, path);
-    const directory = await open(dirname(path), constants.O_RDONLY);
-    await directory.sync().catch(() => {});
-    await directory.close();
+    await syncDirectory(dirname(path), () => {});
   };
 }

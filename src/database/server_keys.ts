@@ -7,7 +7,7 @@ import { createHmac, createSecretKey, type KeyObject } from 'node:crypto';
 import { frame, hkdf } from '../protocol/bytes.ts';
 import { openSync, sealSync } from './aead.ts';
 import { ColumnSealer } from './column_sealer.ts';
-import type { Database, Row, Transaction } from './database.ts';
+import type { Database, Executor, Row, Transaction } from './database.ts';
 import { KeyFileError, readKeyFile, stageKeyFile, writeKeyFile } from './key_file.ts';
 import { formatRecoveryCode, parseRecoveryCode, RecoveryCodeError, recoveryKey } from './recovery_code.ts';
 
@@ -223,8 +223,7 @@ async function wrapForRecovery(
   const key = createSecretKey(fileKey);
   for (const row of await lockedKeyRows(transaction)) {
     const serverKey = openSlot(key, row, 'key_file_slot', keyFile);
-    const slot = sealSync(wrap, serverKey, slotAad(row.id, row.purpose, 'recovery_slot'));
-    await transaction.execute('update server_keys set recovery_slot = $2 where id = $1', [row.id, slot]);
+    await writeSlot(transaction, wrap, row, 'recovery_slot', serverKey);
   }
 }
 
@@ -254,10 +253,8 @@ export async function recoverKeyFile(options: {
     const fileKey = random(KEY_BYTES);
     const staged = await stageKeyFile(keyFile, fileKey);
     const key = createSecretKey(fileKey);
-    for (const [index, row] of rows.entries()) {
-      const slot = sealSync(key, serverKeys[index]!, slotAad(row.id, row.purpose, 'key_file_slot'));
-      await transaction.execute('update server_keys set key_file_slot = $2 where id = $1', [row.id, slot]);
-    }
+    for (const [index, row] of rows.entries())
+      await writeSlot(transaction, key, row, 'key_file_slot', serverKeys[index]!);
     return staged;
   });
   await publish();
@@ -265,29 +262,32 @@ export async function recoverKeyFile(options: {
 
 /**
  * Wraps every key under another key file, 32 bytes each: what a restore does, for a backup brings the key file that it was
- * made with. Throws KeyFileError where the first does not open them.
+ * made with. Throws WrongKeyFileError where the first does not open them, and what the statements throw.
  */
 export async function rewrapServerKeys(
-  client: { query(text: string, values?: unknown[]): Promise<{ rows: Row[] }> },
+  database: Pick<Executor, 'execute'>,
   from: Uint8Array,
   to: Uint8Array,
 ): Promise<void> {
-  const { rows } = await client.query(SELECT_KEYS);
+  const { rows } = await database.execute(SELECT_KEYS, []);
   const [unwrap, wrap] = [createSecretKey(from), createSecretKey(to)];
-  for (const row of rows as KeyRow[]) {
-    const serverKey = openSlot(unwrap, row, 'key_file_slot', 'in the backup');
-    const slot = sealSync(wrap, serverKey, slotAad(row.id, row.purpose, 'key_file_slot'));
-    await client.query('update server_keys set key_file_slot = $2 where id = $1', [row.id, slot]);
-  }
+  for (const row of rows as KeyRow[])
+    await writeSlot(
+      database,
+      wrap,
+      row,
+      'key_file_slot',
+      openSlot(unwrap, row, 'key_file_slot', 'in the backup'),
+    );
 }
 
 /** Throws WrongKeyFileError unless a key of 32 bytes opens every server key. */
 export async function proveKeyFile(
-  client: { query(text: string): Promise<{ rows: Row[] }> },
+  database: Pick<Executor, 'execute'>,
   key: Uint8Array,
   path: string,
 ): Promise<void> {
-  const { rows } = await client.query(SELECT_KEYS);
+  const { rows } = await database.execute(SELECT_KEYS, []);
   for (const row of rows as KeyRow[]) openSlot(createSecretKey(key), row, 'key_file_slot', path);
 }
 
@@ -350,7 +350,8 @@ async function newKeyFile(path: string, random: Random): Promise<Uint8Array> {
   return key;
 }
 
-async function wrappingKey(path: string): Promise<Uint8Array> {
+/** The key in the key file, 32 bytes. Throws MissingKeyFileError where there is none, and KeyFileError. */
+export async function wrappingKey(path: string): Promise<Uint8Array> {
   const key = await readKeyFile(path);
   if (key === undefined) throw new MissingKeyFileError(path);
   return key;
@@ -406,6 +407,18 @@ function openedSealingKeys(
 
 const incomplete = (): KeyFileError =>
   new KeyFileError('the database lacks one of the server keys: restore it from its backup');
+
+/** Keeps a server key in a slot of its row, sealed under `wrap`. */
+async function writeSlot(
+  database: Pick<Executor, 'execute'>,
+  wrap: KeyObject,
+  { id, purpose }: KeyRow,
+  slot: 'key_file_slot' | 'recovery_slot',
+  serverKey: Uint8Array,
+): Promise<void> {
+  const sealed = sealSync(wrap, serverKey, slotAad(id, purpose, slot));
+  await database.execute(`update server_keys set ${slot} = $2 where id = $1`, [id, sealed]);
+}
 
 /** The server key of a slot; the canary tells whether it is the one that the database was sealed with. */
 function openSlot(wrap: KeyObject, row: KeyRow, slot: 'key_file_slot', path: string): Buffer {

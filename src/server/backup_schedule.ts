@@ -23,7 +23,8 @@ export interface BackupFile {
   readonly bytes: number;
 }
 
-const HOUR_MS = 3_600_000;
+/** Milliseconds of an hour. */
+export const HOUR_MS = 3_600_000;
 
 /** How often it is looked whether a backup is due: clocks jump, machines sleep. In milliseconds. */
 const LOOK_MS = 60_000;
@@ -39,9 +40,10 @@ const COMMAND_MS = HOUR_MS;
 
 const NAME = /^passmanager-(\d{4}-\d\d-\d\dT\d\d)-(\d\d)-(\d\d)Z\.pmbackup$/;
 
-/** A server that makes no backup for this many intervals says so. */
-const OVERDUE_INTERVALS = 2;
+/** When no backup was made for this many intervals, one is overdue. */
+export const OVERDUE_INTERVALS = 2;
 
+/** Makes backups in a directory, one whenever it is due, and deletes the oldest. Failures are logged and warned of, not thrown. */
 export class BackupSchedule {
   readonly #settings: BackupSettings;
   readonly #place: Place;

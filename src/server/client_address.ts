@@ -36,6 +36,7 @@ export function networkOf(address: string): string {
   return `${parsed.toByteArray().slice(0, 8).join('.')}/64`;
 }
 
+/** Tells the client of a connection, by the proxies that are trusted. Throws nothing: a header that is no good is not read. */
 export class ClientAddresses {
   readonly #trusted: readonly Range[];
   readonly #header: ProxyHeader;

@@ -1,6 +1,8 @@
 /** The configuration: one table of settings, and a pure function that reads it. Where the texts come from: config_sources.ts. */
 import { isIP } from 'node:net';
 import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
+import { PASSPHRASE_CHARACTERS } from '../database/backup/backup_seal.ts';
 import { type ProxyHeader, parseNetwork } from './client_address.ts';
 import { LOG_LEVELS, type LogLevel } from './log.ts';
 
@@ -13,6 +15,7 @@ export interface Config {
   readonly databaseUrl: string | undefined;
   readonly databasePoolSize: number;
   readonly pgbouncer: boolean;
+  /** None: in the data directory; keyFileOf knows where. */
   readonly keyFile: string | undefined;
   readonly tls: { readonly certificateFile: string; readonly keyFile: string } | undefined;
   readonly corsOrigins: readonly string[];
@@ -64,6 +67,10 @@ export interface Limits {
   readonly capMaximumRequests: number | undefined;
   readonly capExpirySeconds: number | undefined;
 }
+
+/** The path of the key file: that of its setting, or `key` in the data directory. */
+export const keyFileOf = ({ dataDir, keyFile }: Pick<Config, 'dataDir' | 'keyFile'>): string =>
+  keyFile ?? join(dataDir, 'key');
 
 /** Settings that are not good, all at once. */
 export class ConfigError extends Error {
@@ -163,8 +170,12 @@ const hostAndPort = checked('an address and a port, such as 127.0.0.1:9464', (te
   return isIP(name) !== 0 || name === 'localhost' ? { host: name, port: Number(port) } : undefined;
 });
 
+/** Whether a text is the URL of a PostgreSQL. */
+export const isPostgresUrl = (text: string): boolean =>
+  URL.canParse(text) && /^postgres(ql)?:$/.test(new URL(text).protocol);
+
 const databaseUrl = checked('postgres://user:password@host:port/database', (text) =>
-  URL.canParse(text) && /^postgres(ql)?:$/.test(new URL(text).protocol) ? text : undefined,
+  isPostgresUrl(text) ? text : undefined,
 );
 
 /** Every setting, in the order of the document. */
@@ -295,8 +306,10 @@ export const SETTINGS = {
   backupPassphrase: setting(
     'BACKUP_PASSPHRASE',
     '',
-    'What these backups are sealed with: 12 characters at least.',
-    checked('12 characters or more', (text) => ([...text].length >= 12 ? text : undefined)),
+    `What these backups are sealed with: ${PASSPHRASE_CHARACTERS} characters at least.`,
+    checked(`${PASSPHRASE_CHARACTERS} characters or more`, (text) =>
+      [...text].length >= PASSPHRASE_CHARACTERS ? text : undefined,
+    ),
     true,
   ),
   backupIntervalHours: setting(

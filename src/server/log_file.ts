@@ -1,8 +1,10 @@
 /** Logs in a file that is rotated by size; older ones get a number and go when there are too many. */
 import type { Writable } from 'node:stream';
 
-/** Megabytes of a file, and how many rotated ones are kept. */
+/** Megabytes of a file before it is rotated. */
 export const LOG_FILE_MEGABYTES = 10;
+
+/** How many rotated files are kept. */
 export const LOG_FILES_KEPT = 9;
 
 /** Opens the log at `path`, mode 0600. Rejects with the error of the file system where it cannot be written. */

@@ -56,7 +56,8 @@ async function serve(config: Config, log: Logger, worker?: number): Promise<Runn
 
 async function serveAsWorker(config: Config, log: Logger, role: string): Promise<RunningServer> {
   const server = await serve(config, log, workerIndex(role));
-  process.send?.('ready');
+  const { WORKER_READY } = await import('./worker_processes.ts');
+  process.send?.(WORKER_READY);
   return server;
 }
 

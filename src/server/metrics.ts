@@ -32,6 +32,7 @@ export interface MetricSources {
 /** Seconds: a sealed read takes one or two milliseconds, a log-in ten. */
 const BUCKETS = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10];
 
+/** Counts calls as it is told of them, and asks its sources whenever somebody collects. */
 export class Metrics implements RpcObserver {
   readonly #registry: PrometheusClient.Registry;
   readonly #durations: PrometheusClient.Histogram<'rpc' | 'outcome'>;

@@ -11,6 +11,7 @@ const REQUEST_MS = 10_000;
 /** Collectors come one by one. */
 const MAX_CONNECTIONS = 16;
 
+/** A listener that answers collectors until it is stopped. */
 export interface MetricsDoor {
   readonly address: { readonly host: string; readonly port: number };
   stop(): Promise<void>;

@@ -50,6 +50,7 @@ interface FailureRow {
   readonly known_network: boolean;
 }
 
+/** Limits that are counted in the database, for all replicas. Throws RQS03 (RpcFailure), and nothing where the database does not count. */
 export class DatabaseRateLimits implements RateLimits {
   readonly #database: Executor;
   readonly #keys: Pick<ServerKeys, 'rateKey'>;

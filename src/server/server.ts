@@ -1,7 +1,6 @@
 /** The composition root: builds everything that serves, in order, and takes it down in reverse. */
 import { randomFillSync } from 'node:crypto';
 import { mkdir } from 'node:fs/promises';
-import { join } from 'node:path';
 import { DataService } from '../../gen/passmanager/data/v1/data_service_pb.ts';
 import { PasswordService } from '../../gen/passmanager/password/v1/password_service_pb.ts';
 import { SessionService } from '../../gen/passmanager/session/v1/session_service_pb.ts';
@@ -13,7 +12,7 @@ import { estimatedRows } from '../database/row_estimate.ts';
 import { makeRecoveryCode, openServerKeys } from '../database/server_keys.ts';
 import { BackupSchedule } from './backup_schedule.ts';
 import { ClientAddresses, parseNetwork } from './client_address.ts';
-import { type Config, isLoopback } from './config.ts';
+import { type Config, isLoopback, keyFileOf } from './config.ts';
 import { DataHandler } from './data_handler.ts';
 import { Decoys } from './decoys.ts';
 import { DEFAULT_DOOR_LIMITS, type Door, type DoorLoad } from './door.ts';
@@ -24,8 +23,8 @@ import { Housekeeping } from './housekeeping.ts';
 import { createHttpDoor } from './http_door.ts';
 import { KeyRefresh } from './key_refresh.ts';
 import type { Logger } from './log.ts';
-import { Metrics } from './metrics.ts';
-import { createMetricsDoor } from './metrics_door.ts';
+import { type MetricSources, Metrics } from './metrics.ts';
+import { createMetricsDoor, type MetricsDoor } from './metrics_door.ts';
 import { observedRpcs } from './observed_rpcs.ts';
 import { PasswordHandler } from './password_handler.ts';
 import { serviceRpcs } from './pipeline.ts';
@@ -38,7 +37,7 @@ import { SessionKeys } from './session_keys.ts';
 import { SrpPool } from './srp/srp_pool.ts';
 import { readTlsFiles } from './tls.ts';
 import { UserHandler } from './user_handler.ts';
-import { programVersion } from './version.ts';
+import { packageOfProgram } from './version.ts';
 
 /** What a running server is made with beside its configuration. Times in milliseconds. */
 export interface ServerParts {
@@ -117,7 +116,7 @@ export async function startServer(config: Config, parts: ServerParts): Promise<R
     });
     ending.push(() => database.close());
     await migrate(database);
-    const keyFile = config.keyFile ?? join(config.dataDir, 'key');
+    const keyFile = keyFileOf(config);
     const keys = await openServerKeys({ database, keyFile, random });
 
     const keyRefresh = new KeyRefresh({ database, keyFile, sealer: keys.sealer, log }, parts.keyRefreshMs);
@@ -176,34 +175,19 @@ export async function startServer(config: Config, parts: ServerParts): Promise<R
         : config.maxConnectionsPerNetwork,
     };
     const doors: { grpc?: Door; http?: Door } = {};
-    let metricsAddress: Door['address'] | undefined;
-    const metrics =
-      config.metricsAddress === undefined
-        ? undefined
-        : new Metrics(await import('prom-client'), {
-            version: programVersion(),
-            doors: () => ({ grpc: doors.grpc?.load() ?? NO_LOAD, http: doors.http?.load() ?? NO_LOAD }),
-            pools: () => database.load(),
-            srp: () => srp.load(),
-            watchers: () => feed.watcherCount,
-            degradedSessions: () => gate.degradedSessions,
-            isReady: () => readiness.isServing(),
-            sessions: () => estimatedRows(database, 'login_sessions'),
-            backups:
-              schedule === undefined
-                ? undefined
-                : () => ({ last: schedule.last(), newestAt: schedule.newestAt() }),
-          });
-    if (metrics !== undefined && config.metricsAddress !== undefined) {
-      // Each process has numbers and a port of its own.
-      const { host, port } = config.metricsAddress;
-      const place = { host, port: port === 0 ? 0 : port + (parts.worker ?? 0) };
-      const metricsDoor = await createMetricsDoor(place, metrics, log);
-      metricsAddress = metricsDoor.address;
-      ending.push(() => metricsDoor.stop());
-    }
+    const measured = await openMetrics(config, parts, {
+      doors: () => ({ grpc: doors.grpc?.load() ?? NO_LOAD, http: doors.http?.load() ?? NO_LOAD }),
+      pools: () => database.load(),
+      srp: () => srp.load(),
+      watchers: () => feed.watcherCount,
+      degradedSessions: () => gate.degradedSessions,
+      isReady: () => readiness.isServing(),
+      sessions: () => estimatedRows(database, 'login_sessions'),
+      backups: schedule && (() => ({ last: schedule.last(), newestAt: schedule.newestAt() })),
+    });
+    if (measured !== undefined) ending.push(() => measured.door.stop());
     const door = {
-      rpcs: metrics === undefined ? handled : observedRpcs(handled, metrics),
+      rpcs: measured === undefined ? handled : observedRpcs(handled, measured.metrics),
       readiness,
       host: config.host,
       limits: doorLimits,
@@ -226,7 +210,7 @@ export async function startServer(config: Config, parts: ServerParts): Promise<R
     return {
       grpcAddress: grpc.address,
       httpAddress: http.address,
-      metricsAddress,
+      metricsAddress: measured?.door.address,
       dataDir: config.databaseUrl === undefined ? config.dataDir : undefined,
       isFirstStart: keys.isFirstStart,
       hasRecoveryCode: keys.hasRecoveryCode,
@@ -247,6 +231,23 @@ export async function startServer(config: Config, parts: ServerParts): Promise<R
     await end();
     throw error;
   }
+}
+
+/** What is measured, and the door where Prometheus collects it; undefined without an address of it in the configuration. */
+async function openMetrics(
+  { metricsAddress }: Config,
+  { log, worker = 0 }: ServerParts,
+  sources: Omit<MetricSources, 'version'>,
+): Promise<{ metrics: Metrics; door: MetricsDoor } | undefined> {
+  if (metricsAddress === undefined) return undefined;
+  const metrics = new Metrics(await import('prom-client'), {
+    ...sources,
+    version: packageOfProgram().version,
+  });
+  const { host, port } = metricsAddress;
+  // Each process has numbers and a port of its own.
+  const place = { host, port: port === 0 ? 0 : port + worker };
+  return { metrics, door: await createMetricsDoor(place, metrics, log) };
 }
 
 /** The database of the configuration, or the embedded one, started. */

@@ -1,11 +1,17 @@
-/** The version of this program. */
+/** What the package of this program says of it. */
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-/** As package.json says, which is above this file, built or not. */
-export function programVersion(): string {
+/** Its version, and the range of Node that it runs on. */
+export interface Package {
+  readonly version: string;
+  readonly engines: { readonly node: string };
+}
+
+/** The package.json above this file, built or not. Runs on any Node, to tell what is too old. */
+export function packageOfProgram(): Package {
   let directory = dirname(fileURLToPath(import.meta.url));
   while (!existsSync(join(directory, 'package.json'))) directory = dirname(directory);
-  return (JSON.parse(readFileSync(join(directory, 'package.json'), 'utf8')) as { version: string }).version;
+  return JSON.parse(readFileSync(join(directory, 'package.json'), 'utf8')) as Package;
 }

@@ -20,7 +20,7 @@ const STOP_MS = 9_000;
 const FIRST_DELAY_MS = 500;
 const LONGEST_DELAY_MS = 30_000;
 
-/** A worker that serves for this long is well: the next one that dies is replaced at once. */
+/** A worker that serves for this long is well: the next one that dies is replaced after the first delay again. */
 const WELL_MS = 60_000;
 
 /** A worker that ended before it served. It said why itself. */
@@ -31,6 +31,7 @@ export class WorkerStartError extends Error {
   }
 }
 
+/** Workers that serve, and what they need. */
 export interface WorkerProcesses {
   /** Ends the workers, each as a server ends, and then PostgreSQL. Never rejects. */
   stop(): Promise<void>;

@@ -6,6 +6,11 @@ import { DEFAULT_RETRY_POLICY } from '../../src/client/retry.ts';
 import { SEALED_BLOB_MIN_BYTES, SEALED_BLOB_OVERHEAD_BYTES } from '../../src/protocol/sizes.ts';
 import { loadConfig, SETTINGS } from '../../src/server/config.ts';
 import { DEFAULT_DOOR_LIMITS } from '../../src/server/door.ts';
+import {
+  FAILURES_PER_NAME,
+  FAILURES_PER_NAME_AND_NETWORK,
+  HANDSHAKES_PER_NETWORK,
+} from '../../src/server/rate_limits.ts';
 
 const page = (name: string) =>
   readFile(fileURLToPath(new URL(`../../docs/${name}`, import.meta.url)), 'utf8');
@@ -82,6 +87,19 @@ describe('the limits in the documents', () => {
     ]);
     expect(limitOf('requests in flight on an HTTP/2 connection')).to.deep.equal([
       DEFAULT_DOOR_LIMITS.maxStreamsPerConnection,
+    ]);
+  });
+
+  it('of rates are those that are counted, in the settings as well', () => {
+    const limitOf = (what: string) => numbersIn(rows.find(([name]) => name === what)![1]!);
+    expect(limitOf('RegisterUser and StartSession of a network')).to.deep.equal([HANDSHAKES_PER_NETWORK]);
+    expect(limitOf('failed log-ins of a name from one network')).to.deep.equal([
+      FAILURES_PER_NAME_AND_NETWORK,
+    ]);
+    expect(limitOf('failed log-ins of a name from all networks')).to.deep.equal([FAILURES_PER_NAME]);
+    expect(numbersIn(SETTINGS.rateLimit.description)).to.deep.equal([
+      HANDSHAKES_PER_NETWORK,
+      FAILURES_PER_NAME_AND_NETWORK,
     ]);
   });
 

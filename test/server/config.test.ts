@@ -1,5 +1,13 @@
+import { join } from 'node:path';
 import { expect } from 'chai';
-import { ConfigError, isLoopback, loadConfig, SETTINGS } from '../../src/server/config.ts';
+import {
+  ConfigError,
+  isLoopback,
+  isPostgresUrl,
+  keyFileOf,
+  loadConfig,
+  SETTINGS,
+} from '../../src/server/config.ts';
 
 const problemsOf = (environment: Record<string, string>): readonly string[] => {
   try {
@@ -133,6 +141,16 @@ describe('the configuration', () => {
     expect(loadConfig({ PASSMANAGER_CAP_EXPIRY_SECONDS: '600' }).limits.capExpirySeconds).to.equal(600);
     expect(loadConfig({ PASSMANAGER_MAX_PAGE_SIZE: '50' }).limits.defaultPageSize).to.equal(50);
     expect(loadConfig({ PASSMANAGER_HOST: 'localhost' }).registration).to.equal('open');
+  });
+
+  it('has the key file in the data directory, or where its setting says', () => {
+    expect(keyFileOf({ dataDir: '/data', keyFile: undefined })).to.equal(join('/data', 'key'));
+    expect(keyFileOf({ dataDir: '/data', keyFile: '/keys/k' })).to.equal('/keys/k');
+  });
+
+  it('knows the URL of a PostgreSQL', () => {
+    expect(['postgres://h/d', 'postgresql:///d?host=/tmp'].map(isPostgresUrl)).to.deep.equal([true, true]);
+    expect(['', 'embedded', 'http://postgres', 'mysql://h/d'].map(isPostgresUrl)).to.not.include(true);
   });
 
   it('reads every setting that it documents', () => {

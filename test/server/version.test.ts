@@ -1,11 +1,13 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
-import { programVersion } from '../../src/server/version.ts';
+import { packageOfProgram } from '../../src/server/version.ts';
 
 describe('the version of the program', () => {
   it('is the package’s', () => {
-    const { version } = JSON.parse(readFileSync(join(import.meta.dirname, '../../package.json'), 'utf8'));
-    expect(programVersion()).to.equal(version);
+    const { version, engines } = JSON.parse(
+      readFileSync(join(import.meta.dirname, '../../package.json'), 'utf8'),
+    );
+    expect(packageOfProgram()).to.deep.include({ version, engines });
   });
 });

@@ -2,9 +2,9 @@
 import { Command, Option } from 'commander';
 import { readEvents } from '../../database/audit_log.ts';
 import type { CliContext } from '../context.ts';
+import { parseDuration } from '../duration.ts';
 import { formatTable } from '../table.ts';
 import { withDatabase } from '../with_database.ts';
-import { parseDuration } from './invites.ts';
 
 /** The command. */
 export function auditCommand(context: CliContext): Command {

@@ -1,25 +1,19 @@
 /** `passmanager backup`: everything that lasts in one sealed file, and the proof that such a file can be brought back. */
-import { join, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import { Command, Option } from 'commander';
 import { makeBackup, verifyBackup } from '../../database/backup/backup.ts';
-import type { Progress } from '../../database/backup/snapshot.ts';
+import { keyFileOf } from '../../server/config.ts';
 import { createLogger } from '../../server/log.ts';
 import type { CliContext } from '../context.ts';
+import { formatRowCounts, formatSeconds, showProgress, timed } from '../copy_report.ts';
 import { passphraseOption, readPassphrase } from '../passphrase.ts';
 import { formatBytes, formatTable } from '../table.ts';
-import type { Terminal } from '../terminal.ts';
 import { withConnection } from '../with_database.ts';
 
 interface Options {
   readonly passphraseFile?: string;
   readonly json?: boolean;
 }
-
-/** Shows how far a table is. */
-export const showProgress =
-  (terminal: Terminal): Progress =>
-  ({ table, rows, of }) =>
-    terminal.progress(`${table}: ${rows} of ${of} rows`);
 
 /** The command. */
 export function backupCommand(context: CliContext): Command {
@@ -41,21 +35,18 @@ Examples: passmanager backup /backups/today.pmbackup --passphrase-file ~/backup-
     .action(async (file: string, options: Options, command: Command) => {
       const config = context.config();
       const passphrase = await readPassphrase(options.passphraseFile, command);
-      const begin = performance.now();
-      const report = await withConnection(config, (connection) =>
-        makeBackup({ connection, keyFile: config.keyFile ?? join(config.dataDir, 'key') }, file, {
-          passphrase,
-          progress: showProgress(terminal),
-        }),
-      );
-      const milliseconds = Math.round(performance.now() - begin);
-      context.print({ file: resolve(file), ...report, milliseconds }, options.json, (done) => [
-        ...formatTable(
-          ['TABLE', 'ROWS'],
-          done.tables.map(({ table, rows }) => [table, rows]),
+      const { done, milliseconds } = await timed(() =>
+        withConnection(config, (connection) =>
+          makeBackup({ connection, keyFile: keyFileOf(config) }, file, {
+            passphrase,
+            progress: showProgress(terminal),
+          }),
         ),
+      );
+      context.print({ file: resolve(file), ...done, milliseconds }, options.json, (report) => [
+        ...formatRowCounts(report.tables),
         '',
-        `${done.file}: ${formatBytes(done.bytes)} in ${(milliseconds / 1_000).toFixed(1)} s`,
+        `${report.file}: ${formatBytes(report.bytes)} in ${formatSeconds(milliseconds)}`,
       ]);
     });
   backup
@@ -68,13 +59,10 @@ Examples: passmanager backup /backups/today.pmbackup --passphrase-file ~/backup-
       // The options of `backup` are the same, and whichever of the two read them has them.
       const options = command.optsWithGlobals<Options>();
       const passphrase = await readPassphrase(options.passphraseFile, command);
-      const begin = performance.now();
-      const { manifest, tables } = await verifyBackup(file, {
-        passphrase,
-        log: createLogger('warn'),
-        progress: showProgress(terminal),
-      });
-      const milliseconds = Math.round(performance.now() - begin);
+      const { done, milliseconds } = await timed(() =>
+        verifyBackup(file, { passphrase, log: createLogger('warn'), progress: showProgress(terminal) }),
+      );
+      const { manifest, tables } = done;
       const { madeAt, migrations } = manifest;
       context.print({ file: resolve(file), madeAt, migrations, tables, milliseconds }, options.json, () => [
         ...formatTable(
@@ -82,7 +70,7 @@ Examples: passmanager backup /backups/today.pmbackup --passphrase-file ~/backup-
           tables.map(({ table, rows, sha256 }) => [table, rows, sha256.slice(0, 16)]),
         ),
         '',
-        `The backup of ${madeAt} is whole: it was restored in ${(milliseconds / 1_000).toFixed(1)} s, every row is as it was, and the key file in it opens the server keys.`,
+        `The backup of ${madeAt} is whole: it was restored in ${formatSeconds(milliseconds)}, every row is as it was, and the key file in it opens the server keys.`,
       ]);
     });
   return backup;

@@ -1,6 +1,6 @@
 /** `passmanager doctor`: looks at everything that can be wrong, says what it means and what to do, and changes nothing. */
-import { join } from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
+import { keyFileOf } from '../../server/config.ts';
 import type { CliContext } from '../context.ts';
 import { BACKUP_CHECKS } from '../doctor/backup_checks.ts';
 import {
@@ -67,7 +67,7 @@ Examples: passmanager doctor
       const subject = (database: Subject['database']): Subject => ({
         config,
         database,
-        keyFile: config.keyFile ?? join(config.dataDir, 'key'),
+        keyFile: keyFileOf(config),
         url: options.url,
         now: Date.now(),
       });

@@ -1,14 +1,12 @@
 /** `passmanager invites`: what lets one person in where registration is by invite. */
 import { createHash, randomBytes } from 'node:crypto';
-import { Command, InvalidArgumentError, Option } from 'commander';
+import { Command, Option } from 'commander';
 import { recordEvent } from '../../database/audit_log.ts';
 import type { Database } from '../../database/database.ts';
 import type { CliContext } from '../context.ts';
+import { parseDuration } from '../duration.ts';
 import { formatTable } from '../table.ts';
 import { withDatabase } from '../with_database.ts';
-
-const UNITS: Readonly<Record<string, number>> = { m: 60, h: 3_600, d: 86_400 };
-const LONGEST_SECONDS = 3_650 * 86_400;
 
 /** Random bytes of a code: 128 bits, written in base64url. */
 const CODE_BYTES = 16;
@@ -24,15 +22,6 @@ export interface InviteRow {
   readonly createdAt: Date;
   readonly expiresAt: Date | null;
   readonly usedAt: Date | null;
-}
-
-/** `90m`, `12h` or `7d` in seconds. Throws InvalidArgumentError for anything else, for nothing and for more than ten years. */
-export function parseDuration(text: string): number {
-  const [, count, unit] = /^([1-9]\d{0,6})([mhd])$/.exec(text) ?? [];
-  const seconds = count === undefined ? Number.NaN : Number(count) * UNITS[unit!]!;
-  if (!(seconds <= LONGEST_SECONDS))
-    throw new InvalidArgumentError('such as 90m, 12h or 7d, ten years at most.');
-  return seconds;
 }
 
 /** Makes an invite. The code is kept nowhere: the table has its SHA-256. Throws DatabaseFault. */

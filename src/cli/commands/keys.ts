@@ -1,7 +1,6 @@
 /** `passmanager keys`: the server's own keys, the file that opens them, and the code that replaces a lost file. */
 import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { join } from 'node:path';
 import { Command, Option } from 'commander';
 import { recordEvent } from '../../database/audit_log.ts';
 import { KeyFileError } from '../../database/key_file.ts';
@@ -12,6 +11,7 @@ import {
   readKeyStatus,
   recoverKeyFile,
 } from '../../database/server_keys.ts';
+import { keyFileOf } from '../../server/config.ts';
 import type { CliContext } from '../context.ts';
 import { formatTable } from '../table.ts';
 import { confirm } from '../terminal.ts';
@@ -30,7 +30,7 @@ export function keysCommand(context: CliContext): Command {
   };
   const place = () => {
     const config = context.config();
-    return { config, keyFile: config.keyFile ?? join(config.dataDir, 'key') };
+    return { config, keyFile: keyFileOf(config) };
   };
 
   keys

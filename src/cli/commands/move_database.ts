@@ -1,18 +1,17 @@
 /** `passmanager move-database`: from the embedded PostgreSQL to one of your own, and back. */
 import { mkdir } from 'node:fs/promises';
-import { join } from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { moveDatabase } from '../../database/backup/backup.ts';
+import { isPostgresUrl, keyFileOf } from '../../server/config.ts';
 import type { CliContext } from '../context.ts';
-import { formatTable } from '../table.ts';
+import { formatRowCounts, showProgress, timed } from '../copy_report.ts';
 import { withStoppedServer } from '../with_database.ts';
-import { showProgress } from './backup.ts';
 
 /** What stands for the embedded database in the place of a URL. */
 const EMBEDDED = 'embedded';
 
 const parseTarget = (text: string): string => {
-  if (text !== EMBEDDED && !(URL.canParse(text) && /^postgres(ql)?:$/.test(new URL(text).protocol)))
+  if (text !== EMBEDDED && !isPostgresUrl(text))
     throw new InvalidArgumentError('postgres://user@host/database, or embedded.');
   return text;
 };
@@ -38,27 +37,24 @@ Examples: passmanager move-database postgres://passmanager@db.home.arpa/passmana
     )
     .action(async (url: string, options: { replace?: boolean; json?: boolean }) => {
       const config = context.config();
-      const keyFile = config.keyFile ?? join(config.dataDir, 'key');
+      const keyFile = keyFileOf(config);
       if (url === (config.databaseUrl ?? EMBEDDED)) throw new SameDatabaseError();
       await mkdir(config.dataDir, { recursive: true, mode: 0o700 });
-      const begin = performance.now();
-      const { tables } = await withStoppedServer(config, (from) =>
-        withStoppedServer(
-          { dataDir: config.dataDir, databaseUrl: url === EMBEDDED ? undefined : url },
-          (to) =>
+      const target = { dataDir: config.dataDir, databaseUrl: url === EMBEDDED ? undefined : url };
+      const { done, milliseconds } = await timed(() =>
+        withStoppedServer(config, (from) =>
+          withStoppedServer(target, (to) =>
             moveDatabase(
               { connection: from, keyFile },
               { connection: to, keyFile },
               { replace: options.replace === true, progress: showProgress(terminal) },
             ),
+          ),
         ),
       );
-      const milliseconds = Math.round(performance.now() - begin);
+      const { tables } = done;
       context.print({ tables, milliseconds }, options.json, () => [
-        ...formatTable(
-          ['TABLE', 'ROWS'],
-          tables.map(({ table, rows }) => [table, rows]),
-        ),
+        ...formatRowCounts(tables),
         '',
         `All rows are there, and are the same. ${
           url === EMBEDDED

@@ -1,13 +1,13 @@
 /** `passmanager restore`: brings a backup back. */
-import { join, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import { Command, Option } from 'commander';
 import { restoreBackup } from '../../database/backup/backup.ts';
+import { keyFileOf } from '../../server/config.ts';
 import type { CliContext } from '../context.ts';
+import { formatRowCounts, formatSeconds, showProgress, timed } from '../copy_report.ts';
 import { passphraseOption, readPassphrase } from '../passphrase.ts';
-import { formatTable } from '../table.ts';
 import { confirm } from '../terminal.ts';
 import { withStoppedServer } from '../with_database.ts';
-import { showProgress } from './backup.ts';
 
 /** The command. */
 export function restoreCommand(context: CliContext): Command {
@@ -42,24 +42,22 @@ Example: passmanager restore /backups/today.pmbackup --passphrase-file ~/backup-
             'Delete every account that is there and bring the backup back?',
             options.yes === true,
           );
-        const keyFile = config.keyFile ?? join(config.dataDir, 'key');
-        const begin = performance.now();
-        const { manifest, tables } = await withStoppedServer(config, (connection) =>
-          restoreBackup(
-            file,
-            { connection, keyFile },
-            { passphrase, replace: options.replace === true, progress: showProgress(terminal) },
+        const keyFile = keyFileOf(config);
+        const { done, milliseconds } = await timed(() =>
+          withStoppedServer(config, (connection) =>
+            restoreBackup(
+              file,
+              { connection, keyFile },
+              { passphrase, replace: options.replace === true, progress: showProgress(terminal) },
+            ),
           ),
         );
-        const milliseconds = Math.round(performance.now() - begin);
+        const { manifest, tables } = done;
         const report = { file: resolve(file), madeAt: manifest.madeAt, tables, milliseconds };
         context.print(report, options.json, () => [
-          ...formatTable(
-            ['TABLE', 'ROWS'],
-            tables.map(({ table, rows }) => [table, rows]),
-          ),
+          ...formatRowCounts(tables),
           '',
-          `The backup of ${manifest.madeAt} is back after ${(milliseconds / 1_000).toFixed(1)} s. Start the server.`,
+          `The backup of ${manifest.madeAt} is back after ${formatSeconds(milliseconds)}. Start the server.`,
         ]);
       },
     );

@@ -1,10 +1,9 @@
 /** Backups: whether any are made, and how old the newest is. */
-import { listBackups } from '../../server/backup_schedule.ts';
+import { HOUR_MS, listBackups, OVERDUE_INTERVALS } from '../../server/backup_schedule.ts';
 import { formatBytes } from '../table.ts';
 import { type Check, failure, good, warning } from './check.ts';
 
-const HOUR_MS = 3_600_000;
-
+/** A failure once a scheduled backup is overdue, as the server counts it. */
 export const BACKUP_CHECKS: readonly Check[] = [
   {
     name: 'backup',
@@ -19,7 +18,7 @@ export const BACKUP_CHECKS: readonly Check[] = [
       if (newest === undefined) return failure(`there is none in ${backup.directory}`, advice);
       const hours = (now - newest.at.getTime()) / HOUR_MS;
       const text = `the newest is ${hours.toFixed(1)} hours old and has ${formatBytes(newest.bytes)}`;
-      return hours <= 2 * backup.intervalHours ? good(text) : failure(text, advice);
+      return hours <= OVERDUE_INTERVALS * backup.intervalHours ? good(text) : failure(text, advice);
     },
   },
 ];

@@ -8,12 +8,12 @@ import { type ConnectionOptions, clientConfig } from '../connection_pool.ts';
 import { startEmbeddedPostgres } from '../embedded/embedded_postgres.ts';
 import type { EventLog } from '../embedded/supervisor.ts';
 import { readKeyFile, writeKeyFile } from '../key_file.ts';
-import { MissingKeyFileError, proveKeyFile } from '../server_keys.ts';
+import { proveKeyFile, wrappingKey } from '../server_keys.ts';
 import { readBackupFile, writeBackupFile } from './backup_file.ts';
 import type { Frame } from './backup_frames.ts';
 import type { BackupKdf } from './backup_seal.ts';
 import { type Restored, type RestoreOptions, refuseServers, restoreSnapshot } from './restore_snapshot.ts';
-import { type Progress, readSnapshot } from './snapshot.ts';
+import { executorOf, type Progress, readSnapshot } from './snapshot.ts';
 
 /** What connections of backups are called, beside the servers'. */
 const CLIENT_NAME = 'passmanager backup';
@@ -42,9 +42,9 @@ export async function makeBackup(
   path: string,
   options: { passphrase: string; kdf?: BackupKdf; progress?: Progress; signal?: AbortSignal },
 ): Promise<BackupReport> {
-  const key = await keyOf(keyFile);
+  const key = await wrappingKey(keyFile);
   return withClient(connection, async (client) => {
-    await proveKeyFile(client, key, keyFile);
+    await proveKeyFile(executorOf(client), key, keyFile);
     const tables: { table: string; rows: number }[] = [];
     const frames = noting(
       readSnapshot(client, { keyFile: key, ...(options.progress && { progress: options.progress }) }),
@@ -114,7 +114,7 @@ export async function moveDatabase(
   to: Place,
   options: Pick<RestoreOptions, 'replace' | 'progress'>,
 ): Promise<Restored> {
-  const key = await keyOf(from.keyFile);
+  const key = await wrappingKey(from.keyFile);
   return withClient(from.connection, async (source) => {
     await refuseServers(source);
     return withClient(to.connection, (target) =>
@@ -137,12 +137,6 @@ const keyFileFor =
     return backupKey;
   };
 
-async function keyOf(keyFile: string): Promise<Uint8Array> {
-  const key = await readKeyFile(keyFile);
-  if (key === undefined) throw new MissingKeyFileError(keyFile);
-  return key;
-}
-
 async function withClient<T>(
   connection: ConnectionOptions,
   work: (client: pg.Client) => Promise<T>,
@@ -162,11 +156,6 @@ async function withClient<T>(
     await client.end().catch(() => {});
   }
 }
-
-/** A client as what records events. */
-const executorOf = (client: pg.Client) => ({
-  execute: (text: string, parameters: readonly unknown[]) => client.query(text, [...parameters]),
-});
 
 async function* noting(
   frames: AsyncIterable<Frame>,

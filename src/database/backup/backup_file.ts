@@ -6,6 +6,7 @@ import { dirname } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createZstdCompress, createZstdDecompress } from 'node:zlib';
+import { syncDirectory } from '../embedded/durable_file.ts';
 import { BackupError, DamagedBackupError } from './backup_errors.ts';
 import { decodeFrames, encodeFrame, type Frame } from './backup_frames.ts';
 import {
@@ -53,7 +54,7 @@ export async function writeBackupFile(
       ...(options.signal === undefined ? [] : [{ signal: options.signal }]),
     );
     await rename(unfinished, path);
-    await syncDirectory(dirname(path));
+    await syncDirectory(dirname(path), () => {});
   } catch (error) {
     await rm(unfinished, { force: true });
     throw error;
@@ -115,10 +116,4 @@ function asBackupError(error: unknown): unknown {
   return typeof code === 'string' && code.startsWith('ZSTD_')
     ? new DamagedBackupError(`its contents cannot be unpacked (${code})`)
     : error;
-}
-
-async function syncDirectory(path: string): Promise<void> {
-  const directory = await open(path, 'r');
-  await directory.sync().catch(() => {});
-  await directory.close();
 }

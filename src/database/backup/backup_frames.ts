@@ -29,6 +29,7 @@ export interface TableSummary {
   readonly sha256: string;
 }
 
+/** A part of a backup: its type and what its payload says. */
 export type Frame =
   | { readonly type: 'manifest'; readonly manifest: Manifest }
   | { readonly type: 'rows'; readonly bytes: Buffer }

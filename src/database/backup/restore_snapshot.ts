@@ -4,7 +4,8 @@ import { once } from 'node:events';
 import { finished } from 'node:stream/promises';
 import type pg from 'pg';
 import { from as copyFrom, to as copyTo } from 'pg-copy-streams';
-import type { AuditEventName } from '../audit_log.ts';
+import { recordEvent } from '../audit_log.ts';
+import { APPLICATION_NAME } from '../connection_pool.ts';
 import { migrations } from '../migrations/index.ts';
 import { MIGRATION_LOCK } from '../migrator.ts';
 import { NO_CHANGE } from '../password_change_statements.ts';
@@ -17,13 +18,9 @@ import {
 } from './backup_errors.ts';
 import type { Frame, Manifest, TableSummary } from './backup_frames.ts';
 import { BACKUP_TABLES, EPHEMERAL_TABLES, MIGRATIONS_TABLE } from './backup_tables.ts';
-import { copyOut, countRows, type Progress, prepareSession } from './snapshot.ts';
+import { copyOut, countRows, executorOf, type Progress, prepareSession } from './snapshot.ts';
 
-const RESTORED: AuditEventName = 'backup restored';
-
-/** What a server calls its connections. */
-const SERVER_NAME = 'passmanager';
-
+/** What a restore may do to the database, and what it does beside writing rows. */
 export interface RestoreOptions {
   /** Whether accounts that are there may go. */
   readonly replace: boolean;
@@ -74,7 +71,7 @@ export async function restoreSnapshot(
     if (!(await source.next()).done) throw new DamagedBackupError('there is more after its end');
     await proveRows(client, manifest, tables);
     const backupKey = Buffer.from(manifest.keyFile, 'hex');
-    await rewrapServerKeys(client, backupKey, await options.wrapUnder(backupKey));
+    await rewrapServerKeys(executorOf(client), backupKey, await options.wrapUnder(backupKey));
     if (options.settle) await settle(client);
     await client.query('commit');
     await client.query('analyze');
@@ -91,7 +88,7 @@ export async function restoreSnapshot(
 export async function refuseServers(client: pg.Client): Promise<void> {
   const { rows } = await client.query(
     `select 1 from pg_stat_activity where datname = current_database() and application_name = $1 and pid <> pg_backend_pid()`,
-    [SERVER_NAME],
+    [APPLICATION_NAME],
   );
   if (rows.length > 0) throw new ServerRunsError();
 }
@@ -196,7 +193,7 @@ async function proveRows(
 /** Ends what was under way: no recorded request runs again, and every client notices that its history was taken back. */
 async function settle(client: pg.Client): Promise<void> {
   const { rows } = await client.query(`select to_regclass('audit_events') is not null as there`);
-  if (rows[0].there) await client.query('insert into audit_events (event) values ($1)', [RESTORED]);
+  if (rows[0].there) await recordEvent(executorOf(client), 'backup restored');
   await client.query(`delete from login_sessions`);
   await client.query(`delete from auth_ephemerals`);
   await client.query(

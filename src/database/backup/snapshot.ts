@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import type pg from 'pg';
 import { to as copyTo } from 'pg-copy-streams';
+import type { Row } from '../database.ts';
 import { BackupError } from './backup_errors.ts';
 import type { Frame, Manifest } from './backup_frames.ts';
 import { BACKUP_TABLES, type BackupTable, MIGRATIONS_TABLE } from './backup_tables.ts';
@@ -46,6 +47,12 @@ export async function prepareSession(client: pg.Client): Promise<void> {
      set client_encoding = 'UTF8'`,
   );
 }
+
+/** A connected client as what runs statements. What it rejects with is pg's own error, no DatabaseFault. */
+export const executorOf = (client: pg.Client) => ({
+  execute: (text: string, parameters: readonly unknown[]): Promise<{ rows: Row[] }> =>
+    client.query(text, [...parameters]),
+});
 
 /** COPY of a table's rows by its key, for reading. */
 export const copyOut = ({ name, key }: BackupTable, columns: readonly string[]): string =>

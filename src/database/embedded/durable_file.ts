@@ -3,11 +3,19 @@ import { constants, type Stats } from 'node:fs';
 import { lchown, lstat, open, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
-/** Waits until a directory's entries are on disk. */
-export async function syncDirectory(path: string): Promise<void> {
+/**
+ * Waits until a directory's entries are on disk. `refused` is told where the file system cannot do that, as some of the
+ * network cannot; it throws by default. Throws errors of opening the directory.
+ */
+export async function syncDirectory(
+  path: string,
+  refused: (error: unknown) => void = (error) => {
+    throw error;
+  },
+): Promise<void> {
   const directory = await open(path, constants.O_RDONLY);
   try {
-    await directory.sync();
+    await directory.sync().catch(refused);
   } finally {
     await directory.close();
   }

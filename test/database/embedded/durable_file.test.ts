@@ -39,7 +39,11 @@ describe('a durable file', () => {
     expect(
       await rejection(writeDurably(join(directory, 'none', 'file'), 'content', undefined)),
     ).to.have.property('code', 'ENOENT');
-    expect(await rejection(syncDirectory(join(directory, 'none')))).to.have.property('code', 'ENOENT');
+    for (const refused of [undefined, () => {}])
+      expect(await rejection(syncDirectory(join(directory, 'none'), refused))).to.have.property(
+        'code',
+        'ENOENT',
+      );
   });
 
   it('has its content, its owner and permissions for that owner alone, and no draft beside it', async () => {
