@@ -1,8 +1,9 @@
 /**
  * Rotates the key that seals columns, while servers serve. A new key is staged first, and seals only once every server
- * has had time to learn of it; then all values are sealed again under it, a bite at a time. The key before stays, and
- * only opens: a server that was away for long may still seal with it. Each step can be cut short, and the next run goes on.
+ * has had time to learn of it; once every server has had time to learn that it seals, all values are sealed again under it, a
+ * bite at a time. The key before stays, and only opens: a server that was away for long may still seal with it. Each step can be cut short, and the next run goes on.
  */
+import { setTimeout as delay } from 'node:timers/promises';
 import type { ColumnSealer } from './column_sealer.ts';
 import type { Database } from './database.ts';
 import { SEALED_TABLES, type SealedTable } from './sealed_columns.ts';
@@ -14,8 +15,8 @@ const BITE = 100;
 /** How often a server looks whether its keys are still those of the database, in milliseconds. */
 export const KEY_REFRESH_MS = 5_000;
 
-/** How long a staged key waits for every server to learn of it, in milliseconds. */
-const STAGED_MS = 3 * KEY_REFRESH_MS;
+/** How long every server gets to learn of a key, in milliseconds. */
+const LEARN_MS = 3 * KEY_REFRESH_MS;
 
 /** How often rows that others held are tried again before they are left to the next rotation. */
 const PASSES = 20;
@@ -35,15 +36,17 @@ export async function rotateSealingKey(options: {
   keyFile: string;
   random: Random;
   tell: (step: RotationStep) => void;
-  /** Default: three times as long as servers take to learn of a key. */
-  stagedMs?: number;
+  /** How long every server gets to learn of the staged key, and then that it seals. Default: three looks at the database. */
+  learnMs?: number;
 }): Promise<{ keyId: number; rows: number; left: number }> {
-  const { database, keyFile, random, tell, stagedMs = STAGED_MS } = options;
+  const { database, keyFile, random, tell, learnMs = LEARN_MS } = options;
   const { id: keyId, recoveryCode } = await stageSealingKey({ database, keyFile, random });
   tell({ step: 'staged', keyId, recoveryCode });
-  await new Promise((resolve) => setTimeout(resolve, stagedMs));
+  await delay(learnMs);
   await activateSealingKey(database, keyId);
   tell({ step: 'active', keyId });
+  // Until then a server may seal under the key before, behind the back of what is sealed again.
+  await delay(learnMs);
   const { sealer } = await openServerKeys({ database, keyFile, random });
   let rows = 0;
   for (let pass = 0; pass < PASSES; pass += 1) {
@@ -54,7 +57,7 @@ export async function rotateSealingKey(options: {
     }
     const left = await countUnderOtherKeys(database, sealer.currentId);
     if (left === 0) return { keyId, rows, left };
-    await new Promise((resolve) => setTimeout(resolve, 250));
+    await delay(250);
   }
   return { keyId, rows, left: await countUnderOtherKeys(database, sealer.currentId) };
 }

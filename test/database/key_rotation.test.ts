@@ -43,8 +43,8 @@ describe('the rotation of the sealing key', function () {
   });
 
   const keys = () => openServerKeys({ database, keyFile, random: randomBytes });
-  const rotate = (stagedMs = 0, tell: (step: RotationStep) => void = () => {}) =>
-    rotateSealingKey({ database, keyFile, random: randomBytes, stagedMs, tell });
+  const rotate = (learnMs = 0, tell: (step: RotationStep) => void = () => {}) =>
+    rotateSealingKey({ database, keyFile, random: randomBytes, learnMs, tell });
   const states = async () =>
     (await readKeyStatus({ database, keyFile })).keys.map(({ id, state }) => `${id} ${state}`);
   const sync = (session: RawSession) =>
@@ -97,6 +97,21 @@ describe('the rotation of the sealing key', function () {
     });
     expect(left).to.equal(1);
     expect((await rotate()).left).to.equal(0);
+    await server.stop();
+  });
+
+  it('is done once every server seals under the new key: what is written right after it is under no other', async () => {
+    const server = await startTestServer({
+      shared: { database: own, keyFile },
+      parts: { keyRefreshMs: 400 },
+    });
+    const transport = createConnectTransport({ baseUrl: server.httpUrl, httpVersion: '1.1' });
+    const account = makeAccount();
+    await register(transport, account);
+    expect((await rotate(1_000)).left).to.equal(0);
+    await logIn(transport, account);
+    await register(transport, makeAccount());
+    expect(await countUnderOtherKeys(database, 3)).to.equal(0);
     await server.stop();
   });
 

@@ -71,7 +71,7 @@ export function keysCommand(context: CliContext): Command {
     .addHelpText(
       'after',
       `
-Every server must run this version. Beside a server it waits a quarter of a minute until all know the new key; then all
+Every server must run this version. Beside a server it waits half a minute until all know the new key and seal with it; then all
 accounts and sessions are written again. Shows a new recovery code at once: the one before is void from then on. Cut short, it goes on when run again.`,
     )
     .addOption(new Option('--yes', 'do not ask'))
@@ -88,7 +88,7 @@ accounts and sessions are written again. Shows a new recovery code at once: the 
           database,
           keyFile,
           random: randomBytes,
-          ...(isAlone ? { stagedMs: 0 } : {}),
+          ...(isAlone ? { learnMs: 0 } : {}),
           tell: (step) => {
             if (step.step === 'staged') {
               sayCode(step.recoveryCode);
