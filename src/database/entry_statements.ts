@@ -14,44 +14,39 @@ export const ENTRY_OVERHEAD_BYTES = 128;
 export const ENTRY = 'e.entry_id, e.entry_name, e.entry_data, e.revision, e.created_at, e.updated_at';
 const ENTRY_BYTES = `coalesce(octet_length(e.entry_name), 0) + coalesce(octet_length(e.entry_data), 0) + ${ENTRY_OVERHEAD_BYTES}`;
 
-/** Raises the user's revision, and the count of live entries by `delta`, where `cte` wrote a row. */
-const bumped = (cte: string, delta: string): string => `bumped as (
-  update users set revision = users.revision + 1${delta === '' ? '' : `, entry_count = users.entry_count ${delta}`}
-  from ${cte} where users.id = $2
-)`;
-
-/** Creates an entry. $4 entry id, $5 name, $6 data, $7 maximum of entries where the account has none of its own. Row: revision, or null where nothing was written. */
-export const CREATE_ENTRY = gatedWrite(`created as (
-  insert into secure_data (user_id, entry_id, entry_name, entry_data, revision, created_at, updated_at)
-  select gate.id, $4::uuid, $5::bytea, $6::bytea, gate.revision + 1, clock_timestamp(), clock_timestamp()
-  from gate where gate.admitted and gate.entry_count < coalesce(gate.max_entries, $7::int)
+/** Creates an entry. $4 entry id, $5 name, $6 data, $7 maximum of entries where the account has none of its own. */
+export const CREATE_ENTRY = gatedWrite({
+  account: 'revision = revision + 1, entry_count = entry_count + 1',
+  room: 'entry_count < coalesce(max_entries, $7::int)',
+  written: `insert into secure_data (user_id, entry_id, entry_name, entry_data, revision, created_at, updated_at)
+  select account.id, $4::uuid, $5::bytea, $6::bytea, account.revision, clock_timestamp(), clock_timestamp() from account, gate
   on conflict (user_id, entry_id) do nothing
-  returning revision
-), ${bumped('created', '+ 1')}, result as (select revision from created)`);
+  returning revision`,
+});
 
-/** Updates an entry. $4 entry id, $5 name, $6 data, $7 expected revision or null. Row: revision, or null. */
-export const UPDATE_ENTRY = gatedWrite(`updated as (
-  update secure_data as e
-  set entry_name = $5::bytea, entry_data = $6::bytea, revision = gate.revision + 1, updated_at = clock_timestamp()
-  from gate
-  where gate.admitted and e.user_id = gate.id and e.entry_id = $4::uuid and e.entry_name is not null
+/** Updates an entry to other bytes. $4 entry id, $5 name, $6 data, $7 expected revision or null. */
+export const UPDATE_ENTRY = gatedWrite({
+  account: 'revision = revision + 1',
+  written: `update secure_data as e
+  set entry_name = $5::bytea, entry_data = $6::bytea, revision = account.revision, updated_at = clock_timestamp()
+  from account, gate
+  where e.user_id = account.id and e.entry_id = $4::uuid and e.entry_name is not null
     and ($7::bigint is null or e.revision = $7) and (e.entry_name <> $5 or e.entry_data <> $6)
-  returning e.revision
-), ${bumped('updated', '')}, result as (select revision from updated)`);
+  returning e.revision`,
+});
 
-/** Deletes an entry. $4 entry id, $5 expected revision or null. Row: revision, or null. */
-export const DELETE_ENTRY = gatedWrite(`deleted as (
-  update secure_data as e
+/** Deletes an entry. $4 entry id, $5 expected revision or null. */
+export const DELETE_ENTRY = gatedWrite({
+  account: 'revision = revision + 1, entry_count = entry_count - 1',
+  room: 'entry_count > 0',
+  written: `update secure_data as e
   set entry_name = null, entry_data = null, new_entry_name = null, new_entry_data = null, new_change_session_id = null,
-    revision = gate.revision + 1, updated_at = clock_timestamp()
-  from gate
-  where gate.admitted and e.user_id = gate.id and e.entry_id = $4::uuid and e.entry_name is not null
+    revision = account.revision, updated_at = clock_timestamp()
+  from account, gate
+  where e.user_id = account.id and e.entry_id = $4::uuid and e.entry_name is not null
     and ($5::bigint is null or e.revision = $5)
-  returning e.revision
-), ${bumped('deleted', '- 1')}, result as (select revision from deleted)`);
-
-/** One row of an entry, tombstone or not. $1 user id, $2 entry id. */
-export const ENTRY_ROW = `select entry_name, entry_data, revision from secure_data where user_id = $1 and entry_id = $2`;
+  returning e.revision`,
+});
 
 /** One live entry. $4 entry id. */
 export const GET_ENTRY = gatedRowRead(

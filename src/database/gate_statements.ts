@@ -3,8 +3,6 @@
  * number and does its work in one round trip and one transaction; none of the three happens without the others.
  *
  * Parameters of every statement: $1 session id, $2 user id, $3 request number; those of the work follow from $4.
- * The work sees `gate`: one row when the number was accepted, with the user's id, revision, history_id, entry_count and max_entries;
- * `gate.admitted` is false while a password change is open. It defines a CTE named `result`.
  *
  * Lock order everywhere: the user's row, then the session's, then entries.
  */
@@ -53,30 +51,10 @@ const SPEND = `update login_sessions as s set
     request_count = s.request_count + 1,
     last_used_at = clock_timestamp()`;
 
-/** What the work of a statement sees of the user and of what the session may do. */
-const gateColumns = (open: string): string =>
-  `${open} as change_open, not ${open} as admitted, u.id, u.revision, u.history_id, u.entry_count, u.max_entries`;
-
-/** Spends the number; `users` is the table, or its locked row as a subquery. */
-const spendingGate = (users: string, open: string): string => `gate as (
-  ${SPEND}
-  from ${users} u
-  where ${sessionLives(open)}
-    and ${NUMBER_IS_NEW}
-  returning s.kind, s.request_count, ${gateColumns(open)}
-)`;
-
 const READ_OPEN = changeOpen('u');
 
-/** Locked before the session is written, so that writes of one user stand in line and see each other's revision. */
-const LOCKED_USER = `(
-    select id, revision, history_id, entry_count, max_entries, change_session_id, ${changeOpen('users')} as change_open
-    from users where id = $2 for no key update
-  )`;
-
-const SELECT_RESULT = `select gate.kind as gate_kind, gate.request_count as gate_request_count,
-  gate.change_open as gate_change_open, result.*
-from gate left join result on true`;
+/** What the work of a read sees of the user and of what the session may do. */
+const GATE_COLUMNS = `${READ_OPEN} as change_open, not ${READ_OPEN} as admitted, u.revision, u.history_id`;
 
 /** A sealed read in its two forms. */
 export interface GatedRead {
@@ -86,22 +64,27 @@ export interface GatedRead {
   readonly unspentText: string;
 }
 
-/** A sealed write in its two forms. */
-export interface GatedWrite {
-  /** Locks the account, spends the number and does the work. */
-  readonly text: string;
-  /** The work alone, for a transaction that has locked the account in a statement before: it sees all that is committed. */
-  readonly workText: string;
-}
-
-/** Composes a sealed read from the CTEs of its work. No row: the number was not accepted. */
+/**
+ * Composes a sealed read from the CTEs of its work. No row: the number was not accepted. The work sees `gate`: one row when
+ * it was, with the user's revision and history_id; `gate.admitted` is false while a password change is open. It defines a
+ * CTE named `result`.
+ */
 export function gatedRead(work: string): GatedRead {
+  const select = `select gate.kind as gate_kind, gate.request_count as gate_request_count,
+  gate.change_open as gate_change_open, result.*
+from gate left join result on true`;
   return {
-    text: `with ${spendingGate('users', READ_OPEN)}, ${work}\n${SELECT_RESULT}`,
+    text: `with gate as (
+  ${SPEND}
+  from users u
+  where ${sessionLives(READ_OPEN)}
+    and ${NUMBER_IS_NEW}
+  returning s.kind, s.request_count, ${GATE_COLUMNS}
+), ${work}\n${select}`,
     unspentText: `with gate as materialized (
-  select s.kind, s.request_count, ${gateColumns(READ_OPEN)} from login_sessions s, users u
+  select s.kind, s.request_count, ${GATE_COLUMNS} from login_sessions s, users u
   where ${sessionLives(READ_OPEN)} and $3::bigint is not null
-), ${work}\n${SELECT_RESULT}`,
+), ${work}\n${select}`,
   };
 }
 
@@ -122,14 +105,33 @@ export function gatedRowRead(columns: string, join: string): GatedRead {
   };
 }
 
-/** Composes a sealed write from the CTEs of its work. No row: the number was not accepted. */
-export function gatedWrite(work: string): GatedWrite {
-  return {
-    text: `with ${spendingGate(LOCKED_USER, 'u.change_open')}, ${work}\n${SELECT_RESULT}`,
-    workText: `with gate as materialized (
-  select ${gateColumns(READ_OPEN)} from users u where u.id = $2 and $1::uuid is not null and $3::bigint is not null
-), ${work}\nselect result.* from result`,
-  };
+/** The SQLSTATE of a write that undid itself: division_by_zero. */
+export const WRITE_UNDONE = '22012';
+
+/**
+ * Composes the write of one entry by a log-in session that does all or nothing. `account` are assignments that move the
+ * user's row on, which locks it: writes of one user stand in line and see each other's revision. `room` is what else the row
+ * must be like. `written` is a statement that writes the entry `from account, gate` and returns its revision.
+ *
+ * Row: revision. No row: a password change is open or there is no room, and nothing happened. Fails with WRITE_UNDONE when
+ * the number is not accepted or nothing was written, so that the account is not moved on. A transaction decides both.
+ */
+export function gatedWrite(parts: { account: string; room?: string; written: string }): string {
+  const { account, room, written } = parts;
+  return `with account as (
+  update users set ${account}
+  where id = $2 and not ${changeOpen('users')}${room === undefined ? '' : ` and ${room}`}
+  returning id, revision
+), gate as (
+  ${SPEND}
+  from account
+  where s.id = $1 and s.user_id = account.id and s.kind = 1 and ${unexpired('s')}
+    and ${NUMBER_IS_NEW}
+  returning s.id
+), written as (
+  ${written}
+)
+select account.revision / (written.revision is not null)::int as revision from account left join written on true`;
 }
 
 /** Locks the user's row and tells what a transaction decides by. $1 user id. */

@@ -24,7 +24,6 @@ import {
   CREATE_ENTRY,
   DELETE_ENTRY,
   ENTRY_OVERHEAD_BYTES,
-  ENTRY_ROW,
   GET_ENTRY,
   LIST_ENTRIES,
   PAGE_BYTES,
@@ -92,6 +91,17 @@ interface EntryState extends Row {
 /** What a batch does with one entry: nothing more to do, or write it. */
 type Decision = { readonly done: bigint } | { readonly write: true } | { readonly error: FieldError };
 
+/** An entry as a write answers for it. */
+interface WrittenEntry {
+  readonly entryId: string;
+  readonly revision: bigint;
+}
+
+/** How the contract names a field of the entry at an index. */
+type FieldName = (index: number, field: string) => string;
+const alone: FieldName = (_index, field) => field;
+const inBatch: FieldName = (index, field) => `entries[${index}].${field}`;
+
 export class DataHandler implements HandlerOf<typeof DataService> {
   readonly #gate: RequestGate;
   readonly #feed: RevisionFeed;
@@ -103,52 +113,31 @@ export class DataHandler implements HandlerOf<typeof DataService> {
     this.#limits = limits;
   }
 
-  async createEntry({ entryId, entryName, entryData }: CreateEntryPayload, call: SealedCall) {
+  async createEntry(entry: CreateEntryPayload, call: SealedCall) {
+    const { entryId, entryName, entryData } = entry;
     const parameters = [entryId, entryName, entryData, this.#limits.maxEntriesPerUser];
-    const created = await this.#gate.write(call, CREATE_ENTRY, parameters);
-    if (created?.revision != null) return this.#written(call, entryId, created.revision as bigint);
-    const revision = await this.#gate.settle(call, CREATE_ENTRY, parameters, async (again, transaction) => {
-      const createdNow = await again();
-      if (createdNow?.revision != null) return createdNow.revision as bigint;
-      const entry = await readEntry(transaction, call, entryId);
-      if (entry === undefined) throw tooManyRequests();
-      if (!sameBytes(entry, entryName, entryData)) throw entryExists();
-      return entry.revision;
-    });
-    return this.#written(call, entryId, revision);
+    return (
+      (await this.#writeAtOnce(call, CREATE_ENTRY, entryId, parameters)) ??
+      (await this.#create(call, [entry], alone))[0]!
+    );
   }
 
-  async updateEntry(
-    { entryId, entryName, entryData, expectedRevision }: UpdateEntryPayload,
-    call: SealedCall,
-  ) {
+  async updateEntry(entry: UpdateEntryPayload, call: SealedCall) {
+    const { entryId, entryName, entryData, expectedRevision } = entry;
     const parameters = [entryId, entryName, entryData, comparableRevision(expectedRevision)];
-    const updated = await this.#gate.write(call, UPDATE_ENTRY, parameters);
-    if (updated?.revision != null) return this.#written(call, entryId, updated.revision as bigint);
-    const revision = await this.#gate.settle(call, UPDATE_ENTRY, parameters, async (again, transaction) => {
-      const updatedNow = await again();
-      if (updatedNow?.revision != null) return updatedNow.revision as bigint;
-      const entry = await readEntry(transaction, call, entryId);
-      if (entry === undefined || entry.entry_name === null) throw fieldNotFound('entry_id');
-      if (!sameBytes(entry, entryName, entryData)) throw revisionConflict(entry.revision);
-      return entry.revision;
-    });
-    return this.#written(call, entryId, revision);
+    return (
+      (await this.#writeAtOnce(call, UPDATE_ENTRY, entryId, parameters)) ??
+      (await this.#update(call, [entry], alone))[0]!
+    );
   }
 
-  async deleteEntry({ entryId, expectedRevision }: DeleteEntryPayload, call: SealedCall) {
+  async deleteEntry(entry: DeleteEntryPayload, call: SealedCall) {
+    const { entryId, expectedRevision } = entry;
     const parameters = [entryId, comparableRevision(expectedRevision)];
-    const deleted = await this.#gate.write(call, DELETE_ENTRY, parameters);
-    if (deleted?.revision != null) return this.#written(call, entryId, deleted.revision as bigint);
-    const revision = await this.#gate.settle(call, DELETE_ENTRY, parameters, async (again, transaction) => {
-      const deletedNow = await again();
-      if (deletedNow?.revision != null) return deletedNow.revision as bigint;
-      const entry = await readEntry(transaction, call, entryId);
-      if (entry === undefined) throw fieldNotFound('entry_id');
-      if (entry.entry_name !== null) throw revisionConflict(entry.revision);
-      return entry.revision;
-    });
-    return this.#written(call, entryId, revision);
+    return (
+      (await this.#writeAtOnce(call, DELETE_ENTRY, entryId, parameters)) ??
+      (await this.#delete(call, [entry], alone))[0]!
+    );
   }
 
   async getEntry({ entryId }: GetEntryPayload, call: SealedCall) {
@@ -178,64 +167,15 @@ export class DataHandler implements HandlerOf<typeof DataService> {
   }
 
   async batchCreateEntries({ entries }: BatchCreateEntriesPayload, call: SealedCall) {
-    return this.#batch(call, entries, {
-      decide: (state, index) => {
-        if (state.revision === null) return { write: true };
-        return state.same ? { done: state.revision } : failed(entryExists(`entries[${index}].entry_id`));
-      },
-      write: async (transaction, account, written) => {
-        if (account.entry_count + written.length > (account.max_entries ?? this.#limits.maxEntriesPerUser))
-          throw tooManyRequests();
-        await transaction.execute(BATCH_CREATE, [
-          account.id,
-          written.map(({ entry }) => entry.entryId),
-          written.map(({ entry }) => entry.entryName),
-          written.map(({ entry }) => entry.entryData),
-          written.map(({ revision }) => revision),
-        ]);
-        return written.length;
-      },
-    });
+    return { entries: await this.#create(call, entries, inBatch) };
   }
 
   async batchUpdateEntries({ entries }: BatchUpdateEntriesPayload, call: SealedCall) {
-    return this.#batch(call, entries, {
-      decide: (state, index) => {
-        if (state.revision === null || state.deleted) {
-          return failed(fieldNotFound(`entries[${index}].entry_id`));
-        }
-        if (state.same) return { done: state.revision };
-        return conflict(state.revision, entries[index]!.expectedRevision, index) ?? { write: true };
-      },
-      write: async (transaction, account, written) => {
-        await transaction.execute(BATCH_UPDATE, [
-          account.id,
-          written.map(({ entry }) => entry.entryId),
-          written.map(({ entry }) => entry.entryName),
-          written.map(({ entry }) => entry.entryData),
-          written.map(({ revision }) => revision),
-        ]);
-        return 0;
-      },
-    });
+    return { entries: await this.#update(call, entries, inBatch) };
   }
 
   async batchDeleteEntries({ entries }: BatchDeleteEntriesPayload, call: SealedCall) {
-    return this.#batch(call, entries, {
-      decide: (state, index) => {
-        if (state.revision === null) return failed(fieldNotFound(`entries[${index}].entry_id`));
-        if (state.deleted) return { done: state.revision };
-        return conflict(state.revision, entries[index]!.expectedRevision, index) ?? { write: true };
-      },
-      write: async (transaction, account, written) => {
-        await transaction.execute(BATCH_DELETE, [
-          account.id,
-          written.map(({ entry }) => entry.entryId),
-          written.map(({ revision }) => revision),
-        ]);
-        return -written.length;
-      },
-    });
+    return { entries: await this.#delete(call, entries, inBatch) };
   }
 
   async batchGetEntries({ entryIds }: BatchGetEntriesPayload, call: SealedCall) {
@@ -270,8 +210,80 @@ export class DataHandler implements HandlerOf<typeof DataService> {
     for await (const revision of this.#feed.watch(call.session, call.signal)) yield { revision };
   }
 
+  /** A write as one statement; undefined when a transaction is to decide. */
+  async #writeAtOnce(
+    call: SealedCall,
+    statement: string,
+    entryId: string,
+    parameters: readonly unknown[],
+  ): Promise<WrittenEntry | undefined> {
+    const revision = await this.#gate.write(call, statement, parameters);
+    if (revision === undefined) return undefined;
+    this.#feed.touch(call.session.userId);
+    return { entryId, revision };
+  }
+
+  #create(call: SealedCall, entries: readonly CreateEntryPayload[], field: FieldName) {
+    return this.#inTransaction(call, entries, {
+      decide: (state, index) => {
+        if (state.revision === null) return { write: true };
+        return state.same ? { done: state.revision } : failed(entryExists(field(index, 'entry_id')));
+      },
+      write: async (transaction, account, written) => {
+        if (account.entry_count + written.length > (account.max_entries ?? this.#limits.maxEntriesPerUser))
+          throw tooManyRequests();
+        await transaction.execute(BATCH_CREATE, [
+          account.id,
+          written.map(({ entry }) => entry.entryId),
+          written.map(({ entry }) => entry.entryName),
+          written.map(({ entry }) => entry.entryData),
+          written.map(({ revision }) => revision),
+        ]);
+        return written.length;
+      },
+    });
+  }
+
+  #update(call: SealedCall, entries: readonly UpdateEntryPayload[], field: FieldName) {
+    return this.#inTransaction(call, entries, {
+      decide: (state, index) => {
+        if (state.revision === null || state.deleted) return failed(fieldNotFound(field(index, 'entry_id')));
+        if (state.same) return { done: state.revision };
+        return conflict(state.revision, entries[index]!.expectedRevision, field(index, 'expected_revision'));
+      },
+      write: async (transaction, account, written) => {
+        await transaction.execute(BATCH_UPDATE, [
+          account.id,
+          written.map(({ entry }) => entry.entryId),
+          written.map(({ entry }) => entry.entryName),
+          written.map(({ entry }) => entry.entryData),
+          written.map(({ revision }) => revision),
+        ]);
+        return 0;
+      },
+    });
+  }
+
+  #delete(call: SealedCall, entries: readonly DeleteEntryPayload[], field: FieldName) {
+    return this.#inTransaction(call, entries, {
+      decide: (state, index) => {
+        if (state.revision === null) return failed(fieldNotFound(field(index, 'entry_id')));
+        if (state.deleted) return { done: state.revision };
+        return conflict(state.revision, entries[index]!.expectedRevision, field(index, 'expected_revision'));
+      },
+      write: async (transaction, account, written) => {
+        await transaction.execute(BATCH_DELETE, [
+          account.id,
+          written.map(({ entry }) => entry.entryId),
+          written.map(({ revision }) => revision),
+        ]);
+        return -written.length;
+      },
+    });
+  }
+
   /** All or nothing: decides about every entry with the account locked, names every error, then writes in one statement. */
-  async #batch<E extends { entryId: string; entryName?: Uint8Array; entryData?: Uint8Array }>(
+  async #inTransaction<E extends { entryId: string; entryName?: Uint8Array; entryData?: Uint8Array }>(
     call: SealedCall,
     entries: readonly E[],
     work: {
@@ -283,7 +295,7 @@ export class DataHandler implements HandlerOf<typeof DataService> {
         written: readonly { entry: E; revision: bigint }[],
       ): Promise<number>;
     },
-  ) {
+  ): Promise<WrittenEntry[]> {
     const revisions = await this.#gate.transaction(call, async (transaction, account) => {
       const { rows } = await transaction.execute(BATCH_STATE, [
         account.id,
@@ -310,12 +322,7 @@ export class DataHandler implements HandlerOf<typeof DataService> {
       return answered;
     });
     this.#feed.touch(call.session.userId);
-    return { entries: entries.map(({ entryId }, index) => ({ entryId, revision: revisions[index]! })) };
-  }
-
-  #written(call: SealedCall, entryId: string, revision: bigint) {
-    this.#feed.touch(call.session.userId);
-    return { entryId, revision };
+    return entries.map(({ entryId }, index) => ({ entryId, revision: revisions[index]! }));
   }
 
   #pageSize(asked: number): number {
@@ -332,24 +339,11 @@ function comparableRevision(expected: bigint | undefined): bigint | null {
   return expected > MAX_STORED_REVISION ? -1n : expected;
 }
 
-async function readEntry(transaction: Transaction, call: SealedCall, entryId: string) {
-  const { rows } = await transaction.execute(ENTRY_ROW, [call.session.userId, entryId]);
-  return rows[0] as { entry_name: Buffer | null; entry_data: Buffer | null; revision: bigint } | undefined;
-}
-
-function sameBytes(
-  entry: { entry_name: Buffer | null; entry_data: Buffer | null },
-  entryName: Uint8Array,
-  entryData: Uint8Array,
-): boolean {
-  return (entry.entry_name?.equals(entryName) && entry.entry_data?.equals(entryData)) ?? false;
-}
-
 function failed(failure: RpcFailure): Decision {
   return { error: failure.errors[0]! };
 }
 
-function conflict(current: bigint, expected: bigint | undefined, index: number): Decision | undefined {
-  if (expected === undefined || expected === current) return undefined;
-  return failed(revisionConflict(current, `entries[${index}].expected_revision`));
+function conflict(current: bigint, expected: bigint | undefined, field: string): Decision {
+  if (expected === undefined || expected === current) return { write: true };
+  return failed(revisionConflict(current, field));
 }

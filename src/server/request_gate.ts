@@ -7,12 +7,12 @@ import type { Database, Row, Transaction } from '../database/database.ts';
 import { ACCOUNT_REVISION } from '../database/entry_statements.ts';
 import {
   type GatedRead,
-  type GatedWrite,
   LOCK_ACCOUNT,
   RENEW_CHANGE,
   SESSION_WINDOW,
   SESSIONS_HIGHEST,
   SPEND_IN_TRANSACTION,
+  WRITE_UNDONE,
 } from '../database/gate_statements.ts';
 import { DatabaseFault, type FaultKind } from '../database/sqlstate.ts';
 import {
@@ -38,6 +38,8 @@ export class SealedCall {
   readonly #context: CallContext;
   /** Whether the number is spent for good: from then on every failure is sealed. Set by the gate alone. */
   spent = false;
+  /** Whether a write was sent whose answer got lost: a number that is refused then may be its own. Set by the gate alone. */
+  unanswered = false;
 
   constructor(options: {
     session: SessionKeySet;
@@ -148,56 +150,26 @@ export class RequestGate {
     }
   }
 
-  /** Runs a sealed write. Its row; undefined when nothing was written, and then `settle` decides in a transaction. */
+  /**
+   * Runs a sealed write of one entry as one statement (gatedWrite). The entry's revision; undefined when it did nothing and
+   * spent no number, or when its answer got lost: `transaction` is to decide then.
+   */
   async write(
     call: SealedCall,
-    statement: GatedWrite,
+    statement: string,
     parameters: readonly unknown[],
-  ): Promise<Row | undefined> {
+  ): Promise<bigint | undefined> {
     this.#refuseSeenWhileDegraded(call);
-    const values = this.#parameters(call, parameters);
     try {
-      return this.#admitted(call, (await this.#database.writes.execute(statement.text, values)).rows)[0];
+      const { rows } = await this.#database.writes.execute(statement, this.#parameters(call, parameters));
+      if (rows[0] === undefined) return undefined;
+      call.spent = true;
+      return rows[0].revision as bigint;
     } catch (error) {
-      if (!(error instanceof DatabaseFault) || error.kind !== 'lost') throw error;
-      return this.#writeAgain(call, statement, values, error);
-    }
-  }
-
-  /**
-   * Decides what a write that wrote nothing came to, with the account locked and everything committed in sight.
-   * `work` may run the statement's work once more through `again`; it may run twice, where an answer was lost.
-   */
-  async settle<T>(
-    call: SealedCall,
-    statement: GatedWrite,
-    parameters: readonly unknown[],
-    work: (again: () => Promise<Row | undefined>, transaction: Transaction, account: Account) => Promise<T>,
-  ): Promise<T> {
-    const values = this.#parameters(call, parameters);
-    const attempt = () =>
-      this.#database.transaction(async (transaction) => {
-        const account = await lockAccount(transaction, call.session.userId);
-        if (account === undefined) throw notDecrypted();
-        if (account.change_open) throw passwordChangeInProgress();
-        // A password change may have opened and been committed since the number was spent: the bytes are under the old key.
-        const { sessionId, userId } = call.session;
-        if ((await transaction.execute(SESSION_WINDOW, [sessionId, userId])).rows.length === 0)
-          throw notDecrypted();
-        return work(
-          async () => (await transaction.execute(statement.workText, values)).rows[0],
-          transaction,
-          account,
-        );
-      });
-    try {
-      return await attempt();
-    } catch (error) {
-      if (!(error instanceof DatabaseFault) || error.kind !== 'lost') throw error;
-      // Whatever the first attempt wrote, the second finds it there and answers for it.
-      return attempt().catch((second: unknown) => {
-        throw second instanceof RpcFailure ? second : outcomeUnknown(second);
-      });
+      if (!(error instanceof DatabaseFault)) throw error;
+      if (error.kind === 'lost') call.unanswered = true;
+      else if (error.sqlState !== WRITE_UNDONE) throw error;
+      return undefined;
     }
   }
 
@@ -219,6 +191,8 @@ export class RequestGate {
     try {
       await attempt();
     } catch (error) {
+      // The write that got no answer may be what has spent the number.
+      if (call.unanswered) throw outcomeUnknown(error);
       if (!(error instanceof DatabaseFault) || error.kind !== 'lost') throw error;
       const before = outcome;
       try {
@@ -305,22 +279,6 @@ export class RequestGate {
       }
       if (error instanceof DatabaseFault) throw outcomeUnknown(fault);
       throw error;
-    }
-  }
-
-  /** A write whose connection died: the same statement tells, since its number is spent with its work. */
-  async #writeAgain(
-    call: SealedCall,
-    statement: GatedWrite,
-    values: unknown[],
-    fault: DatabaseFault,
-  ): Promise<Row | undefined> {
-    try {
-      return this.#admitted(call, (await this.#database.writes.execute(statement.text, values)).rows)[0];
-    } catch (error) {
-      if (error instanceof RpcFailure && call.spent) throw error;
-      // Refused as a replay means that the first attempt committed; what it wrote cannot be told from here.
-      throw outcomeUnknown(error instanceof DatabaseFault ? error : fault);
     }
   }
 

@@ -1,4 +1,4 @@
-/** A write that comes late: accepted before a password change, decided after it. */
+/** A write that comes late: sent before a password change, decided after it. */
 import { randomBytes, randomUUID } from 'node:crypto';
 import { createConnectTransport } from '@connectrpc/connect-node';
 import { expect } from 'chai';
@@ -10,7 +10,7 @@ import { startTestServer, type TestServer } from '../support/test_server.ts';
 
 const bytes = (length: number) => new Uint8Array(randomBytes(length));
 
-describe('a write that is settled late', () => {
+describe('a write that is decided late', () => {
   let server: TestServer;
   const { transaction } = Database.prototype;
 
@@ -57,7 +57,7 @@ describe('a write that is settled late', () => {
 
     const refusal = await late;
     expect(reasons(refusal)).to.deep.equal([[11, 'request']]);
-    expect(refusal.sealed).to.equal(true);
+    expect(refusal.sealed).to.equal(false);
     const [row] = await server.database.query('select entry_data from secure_data where entry_id = $1', [
       entry.entryId,
     ]);

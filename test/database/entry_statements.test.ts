@@ -1,5 +1,7 @@
 import { expect } from 'chai';
 import * as statements from '../../src/database/entry_statements.ts';
+import { SESSION_WINDOW, WRITE_UNDONE } from '../../src/database/gate_statements.ts';
+import { DatabaseFault } from '../../src/database/sqlstate.ts';
 import { insertRow, sampleEntry } from '../support/sample_rows.ts';
 import { blob, newId, StatementWorld } from '../support/statement_world.ts';
 
@@ -11,22 +13,57 @@ describe('the statements of entries', () => {
   after(() => world.close());
   beforeEach(() => world.newUser());
 
-  const create = async (id = newId(), maximum = 10) =>
-    (await world.run(statements.CREATE_ENTRY.text, [id, blob(93), blob(285), maximum]))[0]!.revision;
-  const update = async (id: string, expected: bigint | null = null) =>
-    (await world.run(statements.UPDATE_ENTRY.text, [id, blob(93), blob(285), expected]))[0]!.revision;
-  const remove = async (id: string, expected: bigint | null = null) =>
-    (await world.run(statements.DELETE_ENTRY.text, [id, expected]))[0]!.revision;
+  /** The revision of what was written; undefined where nothing was, whichever way the statement says so. */
+  const written = async (text: string, parameters: readonly unknown[]): Promise<unknown> => {
+    try {
+      return (await world.run(text, parameters))[0]?.revision;
+    } catch (error) {
+      expect(error).to.be.instanceOf(DatabaseFault).and.to.have.property('sqlState', WRITE_UNDONE);
+      return undefined;
+    }
+  };
+  const create = (id = newId(), maximum = 10) =>
+    written(statements.CREATE_ENTRY, [id, blob(93), blob(285), maximum]);
+  const update = (id: string, expected: bigint | null = null) =>
+    written(statements.UPDATE_ENTRY, [id, blob(93), blob(285), expected]);
+  const remove = (id: string, expected: bigint | null = null) =>
+    written(statements.DELETE_ENTRY, [id, expected]);
+  const window = async () =>
+    (await world.database.reads.execute(SESSION_WINDOW, [world.sessionId, world.userId])).rows[0];
 
-  it('write nothing and move nothing where they may not', async () => {
+  it('write nothing, move nothing and spend nothing where they may not', async () => {
     const id = newId();
+    expect(await remove(newId())).to.equal(undefined);
     expect(await create(id)).to.equal(1n);
-    expect(await create(id)).to.equal(null);
-    expect(await create(newId(), 1)).to.equal(null);
-    expect(await update(id, 7n)).to.equal(null);
-    expect(await update(newId())).to.equal(null);
-    expect(await remove(id, 7n)).to.equal(null);
-    expect(await remove(newId())).to.equal(null);
+    const before = await window();
+    expect(await create(id)).to.equal(undefined);
+    expect(await create(newId(), 1)).to.equal(undefined);
+    expect(await update(id, 7n)).to.equal(undefined);
+    expect(await update(newId())).to.equal(undefined);
+    expect(await remove(id, 7n)).to.equal(undefined);
+    expect(await remove(newId())).to.equal(undefined);
+    await world.openChange(newId());
+    expect(await create()).to.equal(undefined);
+    await world.openChange(newId(), -1);
+    world.sessionId = await world.newSession({ kind: 2 });
+    expect(await create()).to.equal(undefined);
+    world.sessionId = await world.newSession({ expires_at: new Date(Date.now() - 1_000) });
+    expect(await create()).to.equal(undefined);
+    expect(await window()).to.deep.equal({ highest_request_number: -1n, request_window: 0n });
+    expect(before).to.deep.equal({ highest_request_number: 1n, request_window: 1n });
+    expect(await world.account()).to.deep.equal({ revision: 1n, entry_count: 1 });
+  });
+
+  it('write once under one number, however often and at once it comes', async () => {
+    const parameters = () => [newId(), blob(93), blob(285), 1_000];
+    const attempts = Array.from({ length: 30 }, () =>
+      world.run(statements.CREATE_ENTRY, parameters(), 5n).then(
+        (rows) => rows.length,
+        () => 0,
+      ),
+    );
+    const done = await Promise.all(attempts);
+    expect(done.filter((rows) => rows === 1)).to.have.length(1);
     expect(await world.account()).to.deep.equal({ revision: 1n, entry_count: 1 });
   });
 
@@ -36,8 +73,8 @@ describe('the statements of entries', () => {
     expect(await create(two)).to.equal(2n);
     expect(await update(one, 1n)).to.equal(3n);
     expect(await remove(two, 2n)).to.equal(4n);
-    expect(await remove(two)).to.equal(null);
-    expect(await update(two)).to.equal(null);
+    expect(await remove(two)).to.equal(undefined);
+    expect(await update(two)).to.equal(undefined);
     expect(await world.account()).to.deep.equal({ revision: 4n, entry_count: 1 });
   });
 
@@ -47,31 +84,12 @@ describe('the statements of entries', () => {
     const writes = Array.from({ length: 60 }, (_, index) =>
       index % 3 === 0 ? create(newId(), 1_000) : index % 3 === 1 ? update(shared) : update(newId()),
     );
-    const revisions = (await Promise.all(writes)).filter((revision) => revision !== null) as bigint[];
+    const revisions = (await Promise.all(writes)).filter((revision) => revision !== undefined) as bigint[];
     expect(revisions).to.have.length(40);
     expect(revisions.map(Number).sort((a, b) => a - b)).to.deep.equal(
       Array.from({ length: 40 }, (_, index) => index + 2),
     );
     expect(await world.account()).to.deep.equal({ revision: 41n, entry_count: 21 });
-  });
-
-  it('do the work again inside a transaction that holds the lock', async () => {
-    const id = newId();
-    const { rows } = await world.database.transaction(async (transaction) => {
-      await transaction.execute('select from users where id = $1 for no key update', [world.userId]);
-      return transaction.execute(statements.CREATE_ENTRY.workText, [
-        world.sessionId,
-        world.userId,
-        0n,
-        id,
-        blob(93),
-        blob(285),
-        10,
-      ]);
-    });
-    expect(rows).to.deep.equal([{ revision: 1n }]);
-    const state = await world.database.reads.execute(statements.ENTRY_ROW, [world.userId, id]);
-    expect(state.rows[0]!.revision).to.equal(1n);
   });
 
   it('tell of a batch how each entry stands', async () => {

@@ -147,6 +147,23 @@ export const DATABASE_CHECKS: readonly Check[] = [
           'Keep both machines on time (systemd-timesyncd, chrony). Sessions go by the database’s.',
         );
   }),
+  databaseCheck('whole_rows', async (database) => {
+    const { rows } = await one(
+      database,
+      `select (select count(*) from users where num_nulls(change_session_id, change_begun_by, change_opened_at,
+                change_expires_at, change_remaining_entries, new_srp_salt, new_srp_verifier, new_master_key_salt,
+                new_encrypted_vault_header, new_kdf_algorithm, new_kdf_memory_kib, new_kdf_iterations,
+                new_kdf_parallelism, new_eph_private_b, new_eph_public_b) not in (0, 15))
+            + (select count(*) from secure_data where num_nulls(entry_name, entry_data) = 1
+                or num_nulls(new_entry_name, new_entry_data, new_change_session_id) not in (0, 3)) as rows`,
+    );
+    return Number(rows) === 0
+      ? good('every account and every entry')
+      : failure(
+          `${rows} rows have one half of what belongs together`,
+          'Something else wrote to the tables. Restore a backup, and let nobody but the server write.',
+        );
+  }),
   databaseCheck('pending_cleanup', async (database) => {
     const { rows: overdue } = await one(
       database,

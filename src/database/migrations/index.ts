@@ -5,6 +5,7 @@ import { Migration20261124000100ChecksByDomain } from './migration_2026112400010
 import { Migration20261124150000KeyStates } from './migration_20261124150000_key_states.ts';
 import { Migration20261124160000RateLimits } from './migration_20261124160000_rate_limits.ts';
 import { Migration20261124170000AuditEvents } from './migration_20261124170000_audit_events.ts';
+import { Migration20261127200000ChecksOffHotRows } from './migration_20261127200000_checks_off_hot_rows.ts';
 
 export const migrations = [
   { name: 'Migration20261123000000Initial', class: Migration20261123000000Initial },
@@ -13,4 +14,5 @@ export const migrations = [
   { name: 'Migration20261124150000KeyStates', class: Migration20261124150000KeyStates },
   { name: 'Migration20261124160000RateLimits', class: Migration20261124160000RateLimits },
   { name: 'Migration20261124170000AuditEvents', class: Migration20261124170000AuditEvents },
+  { name: 'Migration20261127200000ChecksOffHotRows', class: Migration20261127200000ChecksOffHotRows },
 ] as const;

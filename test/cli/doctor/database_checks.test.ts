@@ -3,7 +3,7 @@ import pg from 'pg';
 import { DATABASE_CHECKS } from '../../../src/cli/doctor/database_checks.ts';
 import { type Database, openDatabase } from '../../../src/database/database.ts';
 import { look, subjectOf } from '../../support/doctor.ts';
-import { insertRow, sampleAttempt } from '../../support/sample_rows.ts';
+import { insertRow, sampleAttempt, sampleEntry, sampleUser } from '../../support/sample_rows.ts';
 import { createTestDatabase, type TestDatabase, testPostgres } from '../../support/test_database.ts';
 import { databaseUrl } from '../../support/test_server.ts';
 
@@ -50,6 +50,18 @@ describe('the checks of the database', () => {
     );
     expect(states[0]).to.equal('failure');
     expect(new Set(states.slice(1))).to.deep.equal(new Set(['skipped']));
+  });
+
+  it('find rows with one half of what belongs together', async () => {
+    expect(await check('whole_rows')).to.include({ state: 'good' });
+    const user = sampleUser();
+    await insertRow(own, 'users', user);
+    await insertRow(own, 'secure_data', { ...sampleEntry(user.id as string), entry_data: null });
+    expect(await check('whole_rows')).to.include({ state: 'failure' });
+    await own.query('delete from secure_data');
+    await own.query('update users set change_session_id = gen_random_uuid()');
+    expect(await check('whole_rows')).to.include({ state: 'failure' });
+    await own.query('delete from users');
   });
 
   it('find a schema of a newer version, and migrations that wait', async () => {
