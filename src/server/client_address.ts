@@ -1,6 +1,7 @@
 /**
  * Whose call it is: the peer of the connection, or whom a trusted proxy names. Headers of anybody else are not read, and of
- * a trusted proxy only the one that the configuration says it writes.
+ * a trusted proxy only the one that the configuration says it writes: a proxy that writes one passes the others on as the
+ * client sent them.
  */
 import parseForwarded from 'forwarded-parse';
 import ipaddr from 'ipaddr.js';
@@ -8,8 +9,12 @@ import ipaddr from 'ipaddr.js';
 type Address = ReturnType<typeof ipaddr.parse>;
 type Range = ReturnType<typeof ipaddr.parseCIDR>;
 
-/** The header that a proxy writes: each hop at the end of it. */
-export type ProxyHeader = 'x-forwarded-for' | 'forwarded';
+/**
+ * What a proxy writes: a header of each HTTP request, with each hop at the end of it, or that of the PROXY protocol at the
+ * beginning of each connection.
+ */
+export type ProxyHeader = HttpProxyHeader | 'proxy-protocol';
+type HttpProxyHeader = 'x-forwarded-for' | 'forwarded';
 
 /** How many hops of a header are looked at: more proxies stand in no row. */
 const MOST_HOPS = 16;
@@ -36,6 +41,11 @@ export function networkOf(address: string): string {
   return `${parsed.toByteArray().slice(0, 8).join('.')}/64`;
 }
 
+/** An address as limits and logs name it: shortened, IPv4 inside IPv6 as IPv4. Undefined where the text is none. */
+export function plainAddress(text: string): string | undefined {
+  return parseAddress(text)?.toString();
+}
+
 /** Tells the client of a connection, by the proxies that are trusted. Throws nothing: a header that is no good is not read. */
 export class ClientAddresses {
   readonly #trusted: readonly Range[];
@@ -54,14 +64,19 @@ export class ClientAddresses {
     return parsed !== undefined && this.#trusted.some((range) => isWithin(parsed, range));
   }
 
+  /** Whether a connection of a peer has to begin with a header of the PROXY protocol. */
+  mustAnnounce(peer: string): boolean {
+    return this.#header === 'proxy-protocol' && this.isTrusted(peer);
+  }
+
   /**
-   * The client's address, for a peer without port. `header` gets the values of a header, several of them joined by commas.
+   * The client's address, for a peer without port, or for whom the PROXY protocol told in its place. `header` gets the values of a header, several of them joined by commas.
    * From the end of the header on, each hop that is a trusted proxy names the one before; the first other one is the client.
    */
-  clientOf(peer: string, header: (name: ProxyHeader) => string | undefined): string {
-    if (!this.isTrusted(peer)) return peer;
+  clientOf(peer: string, header: (name: HttpProxyHeader) => string | undefined): string {
+    if (this.#header === 'proxy-protocol' || !this.isTrusted(peer)) return peer;
     let client = peer;
-    for (const hop of this.#hops(header(this.#header)).reverse().slice(0, MOST_HOPS)) {
+    for (const hop of hopsOf(this.#header, header(this.#header)).reverse().slice(0, MOST_HOPS)) {
       const address = parseAddress(hop);
       // Who wrote this is trusted, and nothing before it can be believed.
       if (address === undefined) return client;
@@ -70,16 +85,17 @@ export class ClientAddresses {
     }
     return client;
   }
+}
 
-  #hops(value: string | undefined): string[] {
-    if (value === undefined || value === '') return [];
-    if (this.#header === 'x-forwarded-for') return value.split(',').map((hop) => withoutPort(hop.trim()));
-    try {
-      return parseForwarded(value).map((element) => withoutPort(element.for ?? ''));
-    } catch {
-      return [];
-    }
-  }
+/** By the networks of a configuration, in CIDR notation. */
+export function clientAddressesOf(config: {
+  readonly trustedProxies: readonly string[];
+  readonly proxyHeader: ProxyHeader;
+}): ClientAddresses {
+  return new ClientAddresses(
+    config.trustedProxies.map((text) => parseNetwork(text)!),
+    config.proxyHeader,
+  );
 }
 
 /** Every peer is the client. */
@@ -91,6 +107,16 @@ function parseAddress(text: string): Address | undefined {
   // The short forms of inet_aton (RFC 6943 §3.1.1) are no addresses of clients.
   if (!text.includes(':') && !ipaddr.IPv4.isValidFourPartDecimal(text)) return undefined;
   return ipaddr.process(text);
+}
+
+function hopsOf(header: HttpProxyHeader, value: string | undefined): string[] {
+  if (value === undefined || value === '') return [];
+  if (header === 'x-forwarded-for') return value.split(',').map((hop) => withoutPort(hop.trim()));
+  try {
+    return parseForwarded(value).map((element) => withoutPort(element.for ?? ''));
+  } catch {
+    return [];
+  }
 }
 
 function isWithin(address: Address, [range, bits]: Range): boolean {

@@ -275,7 +275,7 @@ export const SETTINGS = {
   maxConnectionsPerNetwork: setting(
     'MAX_CONNECTIONS_PER_NETWORK',
     '256',
-    'Open connections of each door from one network: an IPv4 address, a /64 of IPv6. Trusted proxies have no such limit, and nobody has while the server listens on loopback alone.',
+    'Open connections of each door from one network: an IPv4 address, a /64 of IPv6. Trusted proxies have no such limit, and nobody has while the server listens on loopback alone, unless they tell by the PROXY protocol.',
     integer(1, 1_000_000),
   ),
   trustedProxies: setting(
@@ -287,8 +287,8 @@ export const SETTINGS = {
   proxyHeader: setting(
     'PROXY_HEADER',
     'x-forwarded-for',
-    'The header that the trusted proxies write; the other one is not read.',
-    oneOf('x-forwarded-for', 'forwarded'),
+    'The header that the trusted proxies write; the others are not read. With `proxy-protocol` (version 1 or 2) each of their connections to either door must begin with one.',
+    oneOf('x-forwarded-for', 'forwarded', 'proxy-protocol'),
   ),
   maxUsers: setting('MAX_USERS', '', 'Accounts in all. None: as many as come.', integer(1, 1_000_000_000)),
   rateLimit: setting(
@@ -508,8 +508,13 @@ export function loadConfig(
 }
 
 /** Settings that are good by themselves, but not together. */
-function contradictions({ grpcPort, httpPort }: Config): string[] {
-  return grpcPort === httpPort && grpcPort !== 0
-    ? ['PASSMANAGER_GRPC_PORT and PASSMANAGER_HTTP_PORT take two different ports']
-    : [];
+function contradictions({ grpcPort, httpPort, proxyHeader, trustedProxies }: Config): string[] {
+  const problems: string[] = [];
+  if (grpcPort === httpPort && grpcPort !== 0)
+    problems.push('PASSMANAGER_GRPC_PORT and PASSMANAGER_HTTP_PORT take two different ports');
+  if (proxyHeader === 'proxy-protocol' && trustedProxies.length === 0)
+    problems.push(
+      'PASSMANAGER_PROXY_HEADER=proxy-protocol takes PASSMANAGER_TRUSTED_PROXIES: the header is read of these alone',
+    );
+  return problems;
 }

@@ -5,17 +5,17 @@
  * an answer is the newcomer turned away. So connections that cost their maker nothing keep nobody out. One network has a
  * cap of its own, under which its newest connections stay: it makes room for itself.
  */
-import type { Server, Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { type ClientAddresses, networkOf } from './client_address.ts';
 import { peerAddress } from './door.ts';
 
 /** One open connection. */
 export interface Connection {
   readonly socket: Socket;
-  /** The peer's address without port. */
-  readonly peerAddress: string;
-  /** Its network as limits count it; none for a trusted proxy. */
-  readonly network: string | undefined;
+  /** Whose it is, without port: the peer, or whom a trusted proxy told in its place. */
+  clientAddress: string;
+  /** The network of that as limits count it; none for a trusted proxy. */
+  network: string | undefined;
   /** What the guard knows it by; a closed socket has no address left. */
   readonly key: string;
   /** Requests in flight. */
@@ -66,31 +66,29 @@ export class ConnectionGuard {
     return this.#byPeer.size;
   }
 
-  /** Admits every connection of a listener before anybody else sees it. */
-  watch(server: Server): void {
-    server.prependListener('connection', (socket: Socket) => this.admit(socket));
-  }
-
-  /** Takes a new socket in, as silent. False when there was no room: the socket is destroyed. */
-  admit(socket: Socket): boolean {
+  /** Takes a new socket in, as silent. Undefined when there was no room: the socket is destroyed. */
+  admit(socket: Socket): Connection | undefined {
     // A peer that has gone already has no address; there is nothing to guard.
     const address = peerAddress(socket.remoteAddress);
-    const network = this.#clients.isTrusted(address) ? undefined : networkOf(address);
+    const network = this.#networkOf(address);
     if (socket.remoteAddress === undefined || !this.#makeRoom(network)) {
       socket.destroy();
-      return false;
+      return undefined;
     }
     const key = peerKey(socket);
+    // The same peer may be back, from the same port, before its former connection was seen to end.
+    const former = this.#byPeer.get(key);
+    if (former !== undefined) this.#forget(former);
     const connection = {
       socket,
-      peerAddress: address,
+      clientAddress: address,
       network,
       key,
       active: 0,
       arriving: 0,
     };
     this.#byPeer.set(key, connection);
-    if (network !== undefined) this.#perNetwork.set(network, (this.#perNetwork.get(network) ?? 0) + 1);
+    this.#count(network, 1);
     const timer = setTimeout(() => socket.destroy(), this.#greetingTimeoutMs);
     timer.unref();
     this.#silent.set(connection, timer);
@@ -102,12 +100,34 @@ export class ConnectionGuard {
       this.#forget(connection);
       if (this.#byPeer.size === 0) for (const resolve of this.#whenEmpty.splice(0)) resolve();
     });
+    return connection;
+  }
+
+  /**
+   * A trusted proxy has told whose an admitted connection is: it counts for that network from now on. False when the network
+   * had no room: the socket is destroyed.
+   */
+  reassign(connection: Connection, address: string): boolean {
+    const network = this.#networkOf(address);
+    if (!this.#makeRoomOf(network)) {
+      connection.socket.destroy();
+      return false;
+    }
+    this.#count(connection.network, -1);
+    this.#count(network, 1);
+    connection.clientAddress = address;
+    connection.network = network;
     return true;
   }
 
   /** The connection that a socket or a wrapper of it belongs to; undefined when it is closed. */
   find(socket: PeerOfSocket | undefined): Connection | undefined {
     return socket === undefined ? undefined : this.#byPeer.get(peerKey(socket));
+  }
+
+  /** The client's address of an open connection, by the peer's address and port as `address:port`. */
+  clientAddressOf(peer: string): string | undefined {
+    return this.#byPeer.get(peer)?.clientAddress;
   }
 
   /** The connection has spoken HTTP. */
@@ -164,10 +184,20 @@ export class ConnectionGuard {
     return new Promise((resolve) => this.#whenEmpty.push(resolve));
   }
 
-  #makeRoom(network: string | undefined): boolean {
+  /** None for a trusted proxy, which has no cap of its own. */
+  #networkOf(address: string): string | undefined {
+    return this.#clients.isTrusted(address) ? undefined : networkOf(address);
+  }
+
+  #makeRoomOf(network: string | undefined): boolean {
     while (network !== undefined && (this.#perNetwork.get(network) ?? 0) >= this.#maxPerNetwork) {
       if (!this.#drop((connection) => connection.network === network)) return false;
     }
+    return true;
+  }
+
+  #makeRoom(network: string | undefined): boolean {
+    if (!this.#makeRoomOf(network)) return false;
     while (this.#byPeer.size >= this.#maxConnections) {
       if (!this.#drop(() => true)) return false;
     }
@@ -192,16 +222,20 @@ export class ConnectionGuard {
     this.#silent.delete(connection);
     this.#idle.delete(connection);
     this.#arriving.delete(connection);
-    // The same peer may be back already, from the same port.
+    // Forgotten already: it made room, or its peer is back.
     if (this.#byPeer.get(connection.key) !== connection) return;
     this.#byPeer.delete(connection.key);
-    if (connection.network === undefined) return;
-    const left = (this.#perNetwork.get(connection.network) ?? 1) - 1;
-    if (left === 0) this.#perNetwork.delete(connection.network);
-    else this.#perNetwork.set(connection.network, left);
+    this.#count(connection.network, -1);
+  }
+
+  #count(network: string | undefined, more: 1 | -1): void {
+    if (network === undefined) return;
+    const open = (this.#perNetwork.get(network) ?? 0) + more;
+    if (open === 0) this.#perNetwork.delete(network);
+    else this.#perNetwork.set(network, open);
   }
 }
 
 function peerKey({ remoteAddress, remotePort }: PeerOfSocket): string {
-  return `${remoteAddress} ${remotePort}`;
+  return `${remoteAddress}:${remotePort}`;
 }

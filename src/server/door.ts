@@ -4,11 +4,13 @@ import type { Logger } from './log.ts';
 import type { Readiness, Rpc } from './rpc.ts';
 import type { TlsIdentity } from './tls.ts';
 
-/** What a door holds at a moment. */
+/** What a door holds at a moment, and has refused. */
 export interface DoorLoad {
   readonly connections: number;
   /** Of request bodies. */
   readonly bodyBytes: number;
+  /** Connections of trusted proxies, since it opened, that ended without a valid header of the PROXY protocol. */
+  readonly refusedHeaders: number;
 }
 
 /** A listener that serves RPCs until it is stopped. */
@@ -48,7 +50,7 @@ export interface DoorLimits {
   readonly maxConnections: number;
   /** Open connections of a door from one network that is no trusted proxy's. */
   readonly maxConnectionsPerNetwork: number;
-  /** How long a connection may take to become HTTP: TLS handshake and preface, or the head of a first request. */
+  /** How long a connection may take to become HTTP: PROXY header, TLS handshake and preface, or the head of a first request. */
   readonly greetingTimeoutMs: number;
   /** How long a request may take to arrive whole. */
   readonly bodyTimeoutMs: number;

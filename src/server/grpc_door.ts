@@ -25,6 +25,7 @@ import {
 import { BodyBudget } from './body_budget.ts';
 import type { ClientAddresses } from './client_address.ts';
 import { ConnectionGuard } from './connection_guard.ts';
+import { ConnectionIntake } from './connection_intake.ts';
 import { capGrpcTimeout } from './deadline.ts';
 import { type Door, type DoorLimits, type DoorOptions, peerAddress } from './door.ts';
 import {
@@ -67,12 +68,15 @@ export async function createGrpcDoor(options: GrpcDoorOptions): Promise<Door> {
     interceptors: [typedStatuses],
   });
 
+  const guard = new ConnectionGuard(limits, clients);
+  const intake = new ConnectionIntake(guard, clients, log);
+  const callers = new Callers(guard, clients);
   const streams = new OpenStreams();
   const rpcs = [...options.rpcs, ...healthRpcs(options.rpcs, options.readiness)];
   for (const rpc of rpcs) {
     server.register(
       rpc.path,
-      rpc.kind === 'unary' ? serveUnary(rpc, clients, log) : serveStream(rpc, streams, clients, log),
+      rpc.kind === 'unary' ? serveUnary(rpc, callers, log) : serveStream(rpc, streams, callers, log),
       serializer(rpc.method.output),
       (bytes: Buffer) => bytes,
       rpc.kind === 'unary' ? 'unary' : 'serverStream',
@@ -80,7 +84,6 @@ export async function createGrpcDoor(options: GrpcDoorOptions): Promise<Door> {
   }
   const reflected = options.reflection ? addReflection(server, rpcs, streams) : [];
 
-  const guard = new ConnectionGuard(limits, options.clients);
   const injector = server.createConnectionInjector(
     options.tls === undefined
       ? ServerCredentials.createInsecure()
@@ -96,16 +99,16 @@ export async function createGrpcDoor(options: GrpcDoorOptions): Promise<Door> {
     putRight: headerRules(rpcs, reflected, limits),
   });
 
-  const listener = createServer({ noDelay: true }, (socket: Socket) => {
-    if (guard.admit(socket)) injector.injectConnection(socket);
-  });
+  const listener = createServer({ noDelay: true }, (socket: Socket) =>
+    intake.take(socket, () => injector.injectConnection(socket)),
+  );
   listener.listen({ host: options.host, port: options.port });
   await once(listener, 'listening');
   const { address: host, port } = listener.address() as AddressInfo;
 
   return {
     address: { host, port },
-    load: () => ({ connections: guard.size, bodyBytes: bodies.heldBytes }),
+    load: () => ({ connections: guard.size, bodyBytes: bodies.heldBytes, refusedHeaders: intake.refused }),
     async stop(deadlineMs) {
       listener.close();
       streams.abortAll();
@@ -121,23 +124,44 @@ export async function createGrpcDoor(options: GrpcDoorOptions): Promise<Door> {
   };
 }
 
+/** Tells whose a call is. */
+class Callers {
+  readonly #guard: ConnectionGuard;
+  readonly #clients: ClientAddresses;
+
+  constructor(guard: ConnectionGuard, clients: ClientAddresses) {
+    this.#guard = guard;
+    this.#clients = clients;
+  }
+
+  /** Whose the connection of a call is. To be asked at once: a stream that is closed has forgotten its peer. */
+  peerOf(call: { getPeer(): string }): string {
+    const peer = call.getPeer();
+    return this.#guard.clientAddressOf(peer) ?? addressOf(peer);
+  }
+
+  /** The client's address, behind a trusted proxy as its metadata says. */
+  clientOf(peer: string, metadata: Metadata): string {
+    return this.#clients.clientOf(peer, (name) => metadata.get(name).join(',') || undefined);
+  }
+}
+
 /** A call as the pipeline sees it. Built for every call, so id and signal, which few need, are made when asked for. */
 class GrpcCallContext implements CallContext {
   #requestId: string | undefined;
-  /** Read at once: a stream that is closed has forgotten its peer. */
   readonly #peer: string;
-  readonly #clients: ClientAddresses;
+  readonly #callers: Callers;
   readonly #call: ServerUnaryCall<Buffer, Message>;
   #controller: AbortController | undefined;
 
-  constructor(call: ServerUnaryCall<Buffer, Message>, clients: ClientAddresses) {
+  constructor(call: ServerUnaryCall<Buffer, Message>, callers: Callers) {
     this.#call = call;
-    this.#clients = clients;
-    this.#peer = addressOf(call.getPeer());
+    this.#callers = callers;
+    this.#peer = callers.peerOf(call);
   }
 
   get peerAddress(): string {
-    return clientOf(this.#peer, this.#call.metadata, this.#clients);
+    return this.#callers.clientOf(this.#peer, this.#call.metadata);
   }
 
   get requestId(): string {
@@ -161,12 +185,7 @@ function addressOf(peer: string): string {
   return peerAddress(peer.slice(0, Math.max(peer.lastIndexOf(':'), 0)) || undefined);
 }
 
-/** The client's address, behind a trusted proxy as its metadata says. */
-function clientOf(peer: string, metadata: Metadata, clients: ClientAddresses): string {
-  return clients.clientOf(peer, (name) => metadata.get(name).join(',') || undefined);
-}
-
-function serveUnary(rpc: UnaryRpc, clients: ClientAddresses, log: Logger): handleUnaryCall<Buffer, Message> {
+function serveUnary(rpc: UnaryRpc, callers: Callers, log: Logger): handleUnaryCall<Buffer, Message> {
   const { input } = rpc.method;
   return (call, callback) => {
     if (call.request.length > (rpc.maxRequestBytes ?? Number.POSITIVE_INFINITY)) {
@@ -181,7 +200,7 @@ function serveUnary(rpc: UnaryRpc, clients: ClientAddresses, log: Logger): handl
       return;
     }
     rpc
-      .call(request, new GrpcCallContext(call, clients))
+      .call(request, new GrpcCallContext(call, callers))
       .then(
         (response) => callback(null, response),
         (error: unknown) => callback(errorResponse(asRpcError(error, rpc, log))),
@@ -193,7 +212,7 @@ function serveUnary(rpc: UnaryRpc, clients: ClientAddresses, log: Logger): handl
 function serveStream(
   rpc: StreamingRpc,
   streams: OpenStreams,
-  clients: ClientAddresses,
+  callers: Callers,
   log: Logger,
 ): handleServerStreamingCall<Buffer, Message> {
   const { input } = rpc.method;
@@ -211,7 +230,7 @@ function serveStream(
     const { signal } = controller;
     const context = {
       requestId: randomUUID(),
-      peerAddress: clientOf(addressOf(call.getPeer()), call.metadata, clients),
+      peerAddress: callers.clientOf(callers.peerOf(call), call.metadata),
       signal,
     };
     for await (const message of rpc.call(request, context)) {

@@ -9,6 +9,7 @@ import type { AddressInfo } from 'node:net';
 import { BodyBudget } from './body_budget.ts';
 import { connectHandlers, type HttpRequest, type HttpResponse } from './connect_adapter.ts';
 import { ConnectionGuard } from './connection_guard.ts';
+import { ConnectionIntake } from './connection_intake.ts';
 import { createCors } from './cors.ts';
 import { type Door, type DoorLimits, type DoorOptions, peerAddress } from './door.ts';
 import { healthRpcs } from './health.ts';
@@ -24,8 +25,9 @@ export interface HttpDoorOptions extends DoorOptions {
 
 /** Opens the HTTP door. Rejects when the address cannot be listened on. */
 export async function createHttpDoor(options: HttpDoorOptions): Promise<Door> {
-  const { limits, log, tls } = options;
-  const guard = new ConnectionGuard(limits, options.clients);
+  const { limits, clients, log, tls } = options;
+  const guard = new ConnectionGuard(limits, clients);
+  const intake = new ConnectionIntake(guard, clients, log);
   const bodies = new BodyBudget(limits.maxBodyBytes);
   const stopping = new AbortController();
   const handlers = connectHandlers([...options.rpcs, ...healthRpcs(options.rpcs, options.readiness)], {
@@ -66,8 +68,8 @@ export async function createHttpDoor(options: HttpDoorOptions): Promise<Door> {
   }
 
   function clientOf(request: HttpRequest): string {
-    const peer = peerAddress(request.socket?.remoteAddress);
-    return options.clients.clientOf(peer, (name) => {
+    const peer = guard.find(request.socket)?.clientAddress ?? peerAddress(request.socket?.remoteAddress);
+    return clients.clientOf(peer, (name) => {
       const value = request.headers[name];
       return Array.isArray(value) ? value.join(',') : value;
     });
@@ -87,6 +89,7 @@ export async function createHttpDoor(options: HttpDoorOptions): Promise<Door> {
 
   const { server, endGuards } =
     tls === undefined ? inClear(limits, guard, bodies) : underTls(tls, limits, guard, bodies);
+  intake.standBefore(server);
   server.on('request', onRequest);
   server.listen({ host: options.host, port: options.port });
   await once(server, 'listening');
@@ -94,7 +97,7 @@ export async function createHttpDoor(options: HttpDoorOptions): Promise<Door> {
 
   return {
     address: { host, port },
-    load: () => ({ connections: guard.size, bodyBytes: bodies.heldBytes }),
+    load: () => ({ connections: guard.size, bodyBytes: bodies.heldBytes, refusedHeaders: intake.refused }),
     async stop(deadlineMs) {
       // Sends GOAWAY on HTTP/2 as well.
       server.close();
@@ -119,7 +122,6 @@ interface Listener {
 
 function inClear(limits: DoorLimits, guard: ConnectionGuard, bodies: BodyBudget): Listener {
   const server = createServer(http1Options(limits));
-  guard.watch(server);
   server.on('request', (request, response) => count(guard, bodies, request, response));
   return { server, endGuards: () => {} };
 }
@@ -138,7 +140,6 @@ function underTls(
     settings: { maxConcurrentStreams: limits.maxStreamsPerConnection },
     maxSessionMemory: limits.maxConnectionMemoryMb,
   });
-  guard.watch(server);
   // HTTP/2 requests are counted as streams; these are the HTTP/1.1 ones.
   server.on('request', (request, response) => {
     if (request.httpVersionMajor === 1) count(guard, bodies, request, response);

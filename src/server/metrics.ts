@@ -94,6 +94,17 @@ export class Metrics implements RpcObserver {
       for (const [door, { bodyBytes }] of Object.entries(sources.doors()))
         set(bodyBytes, { door: door as 'door' });
     });
+    new client.Counter({
+      name: 'passmanager_proxy_headers_refused_total',
+      help: 'Connections of trusted proxies that ended without a valid header of the PROXY protocol.',
+      labelNames: ['door'],
+      registers,
+      collect() {
+        this.reset();
+        for (const [door, { refusedHeaders }] of Object.entries(sources.doors()))
+          this.inc({ door }, refusedHeaders);
+      },
+    });
     gauge(
       'database_connections',
       'Connections to the database, by pool and state.',

@@ -16,7 +16,7 @@ export const READ_OPTIONS: Partial<BinaryReadOptions> = { readUnknownFields: fal
 export interface CallContext {
   /** Names the call in logs; made by the door, never taken from the caller. */
   readonly requestId: string;
-  /** The address of the peer as the socket tells it, without port. */
+  /** The client's address without port: the peer's, or whom a trusted proxy names. */
   readonly peerAddress: string;
   /** Aborted when the caller goes away, the deadline passes or the server stops. It never cancels a write half-way. */
   readonly signal: AbortSignal;

@@ -11,7 +11,7 @@ import { migrate } from '../database/migrator.ts';
 import { estimatedRows } from '../database/row_estimate.ts';
 import { makeRecoveryCode, openServerKeys } from '../database/server_keys.ts';
 import { BackupSchedule } from './backup_schedule.ts';
-import { ClientAddresses, parseNetwork } from './client_address.ts';
+import { clientAddressesOf } from './client_address.ts';
 import { type Config, isLoopback, keyFileOf } from './config.ts';
 import { DataHandler } from './data_handler.ts';
 import { Decoys } from './decoys.ts';
@@ -81,7 +81,7 @@ const FLUSH_MS = 50;
 const DRAIN_MS = 4_000;
 
 /** A door that is not open yet. */
-const NO_LOAD: DoorLoad = { connections: 0, bodyBytes: 0 };
+const NO_LOAD: DoorLoad = { connections: 0, bodyBytes: 0, refusedHeaders: 0 };
 
 const secureRandom = (bytes: number): Uint8Array => randomFillSync(new Uint8Array(bytes));
 
@@ -169,10 +169,11 @@ export async function startServer(config: Config, parts: ServerParts): Promise<R
       maxMessageBytes: limits.maxMessageBytes,
       maxBodyBytes: Math.max(DEFAULT_DOOR_LIMITS.maxBodyBytes, 16 * limits.maxMessageBytes),
       maxConnections: config.maxConnections,
-      // On loopback alone all peers are this machine, and a proxy among them perhaps.
-      maxConnectionsPerNetwork: isLoopback(config.host)
-        ? config.maxConnections
-        : config.maxConnectionsPerNetwork,
+      // On loopback alone all peers are this machine, and a proxy among them perhaps, unless that tells whose connections they are.
+      maxConnectionsPerNetwork:
+        isLoopback(config.host) && config.proxyHeader !== 'proxy-protocol'
+          ? config.maxConnections
+          : config.maxConnectionsPerNetwork,
     };
     const doors: { grpc?: Door; http?: Door } = {};
     const measured = await openMetrics(config, parts, {
@@ -191,10 +192,7 @@ export async function startServer(config: Config, parts: ServerParts): Promise<R
       readiness,
       host: config.host,
       limits: doorLimits,
-      clients: new ClientAddresses(
-        config.trustedProxies.map((text) => parseNetwork(text)!),
-        config.proxyHeader,
-      ),
+      clients: clientAddressesOf(config),
       log,
       ...(tls === undefined ? {} : { tls }),
     };

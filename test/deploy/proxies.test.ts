@@ -4,6 +4,7 @@ import { writeFile } from 'node:fs/promises';
 import { request } from 'node:https';
 import { connect } from 'node:net';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import {
   createConnectTransport,
   createGrpcTransport,
@@ -12,10 +13,13 @@ import {
 import { expect } from 'chai';
 import { parse } from 'yaml';
 import * as clientLibrary from '../../src/client/node.ts';
+import { loadConfig } from '../../src/server/config.ts';
 import { remove, temporaryDirectory } from '../support/embedded.ts';
 import { eventually } from '../support/eventually.ts';
 import { freePort } from '../support/free_port.ts';
+import { v1Header, v2Header } from '../support/proxy_headers.ts';
 import { makeAccount, startLogin } from '../support/raw_client.ts';
+import { HTTP2_PREFACE, RawPeer } from '../support/raw_peer.ts';
 import { startTestServer, type TestServer } from '../support/test_server.ts';
 
 const root = join(import.meta.dirname, '../..');
@@ -23,6 +27,8 @@ const proxies = join(root, 'deploy/proxies');
 const fixtures = join(root, 'test/fixtures/tls');
 const certificate = join(fixtures, 'certificate.pem');
 const ca = readFileSync(certificate, 'utf8');
+
+const HAPROXY = '/usr/sbin/haproxy';
 
 const configuration = (name: string): string => readFileSync(join(proxies, name), 'utf8');
 
@@ -60,7 +66,7 @@ const PROXIES: readonly Proxy[] = [
   },
   {
     name: 'HAProxy',
-    program: '/usr/sbin/haproxy',
+    program: HAPROXY,
     prepare: async (directory, port, server) => {
       await writeFile(join(directory, 'both.pem'), `${ca}${readFileSync(join(fixtures, 'key.pem'), 'utf8')}`);
       await writeFile(
@@ -72,7 +78,7 @@ const PROXIES: readonly Proxy[] = [
           .replace('check port 8080', `check port ${new URL(server.httpUrl).port}`)
           .replace('127.0.0.1:8080', hostAndPort(server.httpUrl)),
       );
-      return ['/usr/sbin/haproxy', '-db', '-f', join(directory, 'haproxy.cfg')];
+      return [HAPROXY, '-db', '-f', join(directory, 'haproxy.cfg')];
     },
   },
   {
@@ -95,12 +101,51 @@ const PROXIES: readonly Proxy[] = [
   },
 ];
 
+/** HAProxy passes connections on and tells whose they are. By the version that it tells it in. */
+const prepareTcp = async (
+  version: 1 | 2,
+  isTls: boolean,
+  directory: string,
+  ports: { http: number; grpc: number },
+  server: TestServer,
+): Promise<string[]> => {
+  let written = configuration('haproxy_tcp.cfg')
+    .replace('bind :443', `bind 127.0.0.1:${ports.http}`)
+    .replace('bind :8443', `bind 127.0.0.1:${ports.grpc}`)
+    .replace('127.0.0.1:50051', server.grpcAddress)
+    .replace('check port 8080', `check port ${new URL(server.httpUrl).port}`)
+    .replace('127.0.0.1:8080', hostAndPort(server.httpUrl));
+  if (version === 1) written = written.replace(' send-proxy-v2 check', ' send-proxy check');
+  if (!isTls) written = written.replace(' check-ssl verify none', '');
+  written = written.replace('maxconn 4096', `maxconn 4096\n  stats socket ${join(directory, 'stats')}`);
+  await writeFile(join(directory, 'haproxy.cfg'), written);
+  return ['-db', '-f', join(directory, 'haproxy.cfg')];
+};
+
 const answers = (port: number): Promise<boolean> =>
   new Promise((resolve) => {
     const socket = connect(port, '127.0.0.1', () => resolve(true));
     socket.on('error', () => resolve(false));
     socket.on('connect', () => socket.destroy());
   });
+
+/** What HAProxy says of its parts on its socket, a row each by the names of the columns. */
+const statistics = async (socketPath: string): Promise<Record<string, string>[]> => {
+  const socket = connect(socketPath);
+  socket.write('show stat\n');
+  const [head, ...rows] = (await text(socket)).replace(/^# /, '').trim().split('\n');
+  const names = head!.split(',');
+  return rows.map((row) => Object.fromEntries(row.split(',').map((value, index) => [names[index], value])));
+};
+
+/** Ends a proxy that was started. */
+const end = async (running: ChildProcess | undefined): Promise<void> => {
+  if (running === undefined || running.exitCode !== null) return;
+  const ended = new Promise((resolve) => running.on('exit', resolve));
+  running.kill('SIGTERM');
+  setTimeout(() => running.kill('SIGKILL'), 3_000).unref();
+  await ended;
+};
 
 describe('the configurations of proxies', function () {
   this.timeout(60_000);
@@ -162,13 +207,7 @@ describe('the configurations of proxies', function () {
       });
 
       after(async () => {
-        const running = child;
-        if (running !== undefined && running.exitCode === null) {
-          const ended = new Promise((resolve) => running.on('exit', resolve));
-          running.kill('SIGTERM');
-          setTimeout(() => running.kill('SIGKILL'), 3_000).unref();
-          await ended;
-        }
+        await end(child);
         await server.stop();
         remove(directory);
       });
@@ -259,6 +298,127 @@ describe('the configurations of proxies', function () {
         expect((await preflight('https://evil.example.org')).headers['access-control-allow-origin']).to.equal(
           undefined,
         );
+      });
+    });
+  }
+
+  it('of a load balancer of TCP tell whose each connection is, by a setting of the server that its head names', () => {
+    const text = configuration('haproxy_tcp.cfg');
+    expect(text)
+      .to.match(/^ {2}mode tcp$/m)
+      .and.not.to.match(/mode http|set-header|forwardfor/);
+    expect(text).to.match(/^ {2}default-server .*send-proxy-v2 check-send-proxy/m);
+    const settings = Object.fromEntries(
+      [...text.matchAll(/(PASSMANAGER_[A-Z_]+)=([\w.-]+)/g)].map(([, name, value]) => [name!, value!]),
+    );
+    expect(loadConfig(settings)).to.deep.include({
+      trustedProxies: ['127.0.0.1'],
+      proxyHeader: 'proxy-protocol',
+    });
+  });
+
+  for (const [version, isTls] of [
+    [2, true],
+    [1, true],
+    [2, false],
+  ] as const) {
+    describe(`of HAProxy as a load balancer of TCP, version ${version} ${isTls ? 'before TLS' : 'in clear'}, where it is installed`, () => {
+      const directory = temporaryDirectory();
+      let server: TestServer;
+      let child: ChildProcess | undefined;
+      let ports: { http: number; grpc: number };
+
+      before(async () => {
+        server = await startTestServer({
+          settings: {
+            PASSMANAGER_RATE_LIMIT: 'on',
+            PASSMANAGER_TRUSTED_PROXIES: '127.0.0.1',
+            PASSMANAGER_PROXY_HEADER: 'proxy-protocol',
+            ...(isTls
+              ? {
+                  PASSMANAGER_TLS_CERT_FILE: certificate,
+                  PASSMANAGER_TLS_KEY_FILE: join(fixtures, 'key.pem'),
+                }
+              : {}),
+          },
+        });
+        ports = { http: await freePort(), grpc: await freePort() };
+        const parameters = await prepareTcp(version, isTls, directory, ports, server);
+        if (!existsSync(HAPROXY)) return;
+        child = spawn(HAPROXY, parameters, { stdio: 'ignore' });
+        await eventually(() => answers(ports.http), 10_000);
+        await eventually(() => answers(ports.grpc), 10_000);
+      });
+
+      after(async () => {
+        await end(child);
+        await server.stop();
+        remove(directory);
+      });
+
+      /** The ways of a client who has an address. */
+      const transports = (localAddress: string) => {
+        const scheme = isTls ? 'https' : 'http';
+        const nodeOptions = { ...(isTls ? { ca } : {}), localAddress, agent: false };
+        const [http, grpc] = [
+          `${scheme}://localhost:${ports.http}`,
+          `${scheme}://localhost:${ports.grpc}`,
+        ] as const;
+        return [
+          { url: grpc, transport: createGrpcTransport({ baseUrl: grpc, nodeOptions }) },
+          {
+            url: http,
+            transport: createConnectTransport({ baseUrl: http, httpVersion: '1.1', nodeOptions }),
+          },
+        ];
+      };
+
+      it('lets nobody tell an address of his own', async () => {
+        if (child === undefined) return;
+        await server.database.query('delete from rate_counters');
+        for (const port of Object.values(ports)) {
+          for (const header of [v1Header('198.51.100.1'), v2Header('198.51.100.1')]) {
+            const peer = await RawPeer.connect(port);
+            peer.write(Buffer.concat([header, HTTP2_PREFACE]));
+            await peer.closed;
+          }
+        }
+        expect(await server.database.query('select from rate_counters')).to.have.length(0);
+      });
+
+      it('finds both doors well by connections of its own', async () => {
+        if (child === undefined) return;
+        await eventually(async () => {
+          const rows = await statistics(join(directory, 'stats'));
+          const checked = rows.filter(({ svname }) => svname === 'one');
+          return checked.length === 2 && checked.every(({ check_status }) => check_status === 'L7OK');
+        }, 10_000);
+      });
+
+      it('tells whose each connection is', async () => {
+        if (child === undefined) return;
+        await server.database.query('delete from rate_counters');
+        for (const address of ['127.0.0.2', '127.0.0.3'])
+          for (const { transport } of transports(address))
+            await startLogin(transport, makeAccount().usernameHash);
+        expect(await server.database.query('select from rate_counters')).to.have.length(2);
+      });
+
+      it('carries a vault on both doors', async () => {
+        // What differs between them is told above, and a vault takes seconds.
+        if (child === undefined || version !== 2 || !isTls) return;
+        for (const [index, { url, transport }] of transports('127.0.0.2').entries()) {
+          const confidential = clientLibrary.markConfidential(transport, url);
+          const account = { username: `tcp${index}@example.com`, password: 'correct horse battery staple' };
+          await clientLibrary.registerUser(confidential, account);
+          const vault = await clientLibrary.logIn(confidential, { ...account, maximumRequests: -1 });
+          const notes = 'n'.repeat(60_000);
+          await vault.createMany(
+            Array.from({ length: 80 }, (_, entry) => ({ name: `entry ${entry}`, notes })),
+          );
+          expect((await vault.list()).entries).to.have.length(80);
+          vault.close();
+        }
       });
     });
   }

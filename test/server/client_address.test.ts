@@ -1,10 +1,12 @@
 import { expect } from 'chai';
 import {
   ClientAddresses,
+  clientAddressesOf,
   NO_PROXIES,
   networkOf,
   type ProxyHeader,
   parseNetwork,
+  plainAddress,
 } from '../../src/server/client_address.ts';
 
 const trusting = (header: ProxyHeader, ...networks: string[]) =>
@@ -49,6 +51,22 @@ describe('the address of a client', () => {
     expect(clientOf(rfc, '10.9.9.9', { 'x-forwarded-for': '198.51.100.1' })).to.equal('10.9.9.9');
   });
 
+  it('is not taken from any header of HTTP where the proxies speak the PROXY protocol', () => {
+    const announced = trusting('proxy-protocol', '10.0.0.0/8');
+    const headers = { 'x-forwarded-for': '198.51.100.1', forwarded: 'for=198.51.100.1' };
+    for (const peer of ['10.9.9.9', '203.0.113.9']) expect(clientOf(announced, peer, headers)).to.equal(peer);
+  });
+
+  it('is told by the PROXY protocol by trusted proxies alone, and only where they are to speak it', () => {
+    const announced = trusting('proxy-protocol', '10.0.0.0/8', 'fd00::/8');
+    for (const peer of ['203.0.113.9', '2001:db8::1', '::ffff:203.0.113.9', 'unknown', ''])
+      expect(announced.mustAnnounce(peer), peer).to.equal(false);
+    for (const peer of ['10.9.9.9', '::ffff:10.9.9.9', 'fd12::1'])
+      expect(announced.mustAnnounce(peer), peer).to.equal(true);
+    expect(proxies.mustAnnounce('10.9.9.9')).to.equal(false);
+    expect(trusting('proxy-protocol').mustAnnounce('10.9.9.9')).to.equal(false);
+  });
+
   it('is read of Forwarded as RFC 7239 writes it, and not at all when that is malformed', () => {
     const rfc = trusting('forwarded', '10.0.0.0/8', 'fd00::/8');
     for (const [header, client] of [
@@ -85,6 +103,26 @@ describe('the address of a client', () => {
     expect(networkOf('2001:db8:1:2::1')).not.to.equal(networkOf('2001:db8:1:3::1'));
     expect(networkOf('fe80::1%eth0')).to.equal(networkOf('fe80::2'));
     expect(networkOf('unknown')).to.equal('unknown');
+  });
+
+  it('is written in one way only', () => {
+    for (const [text, plain] of [
+      ['198.51.100.1', '198.51.100.1'],
+      ['::ffff:198.51.100.1', '198.51.100.1'],
+      ['2001:DB8:0:0:0:0:0:1', '2001:db8::1'],
+      ['198.51.1', undefined],
+      ['nonsense', undefined],
+    ] as const)
+      expect(plainAddress(text), text).to.equal(plain);
+  });
+
+  it('is told by the proxies of a configuration', () => {
+    const configured = clientAddressesOf({
+      trustedProxies: ['10.0.0.0/8', 'fd00::1'],
+      proxyHeader: 'forwarded',
+    });
+    expect(clientOf(configured, '10.9.9.9', { forwarded: 'for=198.51.100.1' })).to.equal('198.51.100.1');
+    expect(configured.isTrusted('fd00::2')).to.equal(false);
   });
 
   it('is of a network that is written in CIDR notation or as one address', () => {

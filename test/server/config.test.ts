@@ -74,6 +74,18 @@ describe('the configuration', () => {
     expect(problemsOf({ PASSMANAGER_GRPC_PORT: '0', PASSMANAGER_HTTP_PORT: '0' })).to.deep.equal([]);
   });
 
+  it('refuses the PROXY protocol of nobody', () => {
+    expect(problemsOf({ PASSMANAGER_PROXY_HEADER: 'proxy-protocol' })).to.have.length(1);
+    const settings = {
+      PASSMANAGER_PROXY_HEADER: 'proxy-protocol',
+      PASSMANAGER_TRUSTED_PROXIES: '10.0.0.0/8',
+    };
+    expect(loadConfig(settings)).to.deep.include({
+      proxyHeader: 'proxy-protocol',
+      trustedProxies: ['10.0.0.0/8'],
+    });
+  });
+
   it('refuses clear text on another address than loopback unless a proxy does TLS', () => {
     expect(problemsOf({ PASSMANAGER_HOST: '0.0.0.0' })).to.have.length(1);
     expect(problemsOf({ PASSMANAGER_HOST: '0.0.0.0', PASSMANAGER_INSECURE: 'on' })).to.deep.equal([]);

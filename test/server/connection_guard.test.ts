@@ -19,10 +19,9 @@ describe('ConnectionGuard', () => {
     guard = new ConnectionGuard({ maxConnectionsPerNetwork: 1_000, ...limits }, clients);
     admitted = [];
     server = createServer((socket: Socket) => {
-      const connection = guard.find(socket);
+      const connection = guard.admit(socket);
       if (connection !== undefined) admitted.push(connection);
     });
-    guard.watch(server);
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
   }
@@ -61,12 +60,64 @@ describe('ConnectionGuard', () => {
     expect((await arrive()).connection).not.to.equal(undefined);
   });
 
+  it('counts a peer once that is back from the same port before its former connection has ended', async () => {
+    await open({ maxConnections: 10, maxConnectionsPerNetwork: 2, greetingTimeoutMs: 60_000 });
+    const { peer, connection } = await arrive();
+    for (let round = 0; round < 3; round += 1) guard.begin(guard.admit(connection!.socket)!)();
+    peer.destroy();
+    await guard.empty();
+    const [first, second] = [await arrive(), await arrive()];
+    guard.begin(first.connection!)();
+    guard.begin(second.connection!)();
+    expect(guard.size).to.equal(2);
+  });
+
   it('has no cap of its own for a trusted proxy', async () => {
     const proxies = new ClientAddresses([parseNetwork('127.0.0.0/8')!], 'x-forwarded-for');
     await open({ maxConnections: 10, maxConnectionsPerNetwork: 1, greetingTimeoutMs: 60_000 }, proxies);
     await arrive();
     await arrive();
     expect(guard.size).to.equal(2);
+  });
+
+  describe('of a trusted proxy that tells whose a connection is', () => {
+    const proxies = new ClientAddresses([parseNetwork('127.0.0.0/8')!], 'proxy-protocol');
+    const [one, another] = ['198.51.100.1', '198.51.100.2'];
+
+    it('counts it for the network that is told, which makes room for itself and keeps nobody else out', async () => {
+      await open({ maxConnections: 4, maxConnectionsPerNetwork: 1, greetingTimeoutMs: 60_000 }, proxies);
+      const [first, second, third, untold] = [await arrive(), await arrive(), await arrive(), await arrive()];
+      expect(guard.reassign(first.connection!, one)).to.equal(true);
+      expect(guard.reassign(second.connection!, another)).to.equal(true);
+      guard.begin(second.connection!)();
+      expect(guard.reassign(third.connection!, one)).to.equal(true);
+      await first.peer.closed;
+      expect(guard.reassign(untold.connection!, another)).to.equal(false);
+      await untold.peer.closed;
+      expect(guard.find({ remoteAddress: '127.0.0.1', remotePort: third.peer.socket.localPort })).to.include({
+        clientAddress: one,
+      });
+      expect(second.peer.socket.destroyed).to.equal(false);
+      await eventually(() => guard.size === 2);
+    });
+
+    it('forgets the network with its last connection', async () => {
+      await open({ maxConnections: 4, maxConnectionsPerNetwork: 1, greetingTimeoutMs: 60_000 }, proxies);
+      for (let round = 0; round < 3; round += 1) {
+        const { peer, connection } = await arrive();
+        expect(guard.reassign(connection!, one)).to.equal(true);
+        guard.begin(connection!)();
+        peer.destroy();
+        await guard.empty();
+      }
+    });
+
+    it('does not count it where what is told is a trusted proxy again', async () => {
+      await open({ maxConnections: 4, maxConnectionsPerNetwork: 1, greetingTimeoutMs: 60_000 }, proxies);
+      for (let round = 0; round < 3; round += 1)
+        expect(guard.reassign((await arrive()).connection!, '127.0.0.9')).to.equal(true);
+      expect(guard.size).to.equal(3);
+    });
   });
 
   it('closes a connection that stays silent', async () => {
@@ -165,9 +216,15 @@ describe('ConnectionGuard', () => {
     expect(guard.size).to.equal(0);
   });
 
-  it('knows the address of the peer', async () => {
+  it('knows the address of the peer, by the socket and by what wrappers of it tell', async () => {
     await open({ maxConnections: 10, greetingTimeoutMs: 60_000 });
-    expect((await arrive()).connection!.peerAddress).to.equal('127.0.0.1');
+    const { peer, connection } = await arrive();
+    const remotePort = peer.socket.localPort;
+    expect(connection!.clientAddress).to.equal('127.0.0.1');
+    expect(guard.find({ remoteAddress: '127.0.0.1', remotePort })).to.equal(connection);
+    expect(guard.clientAddressOf(`127.0.0.1:${remotePort}`)).to.equal('127.0.0.1');
+    expect(guard.clientAddressOf('unknown')).to.equal(undefined);
+    expect(guard.find(undefined)).to.equal(undefined);
   });
 
   it('destroys the silent, the idle or all when told to', async () => {

@@ -4,7 +4,10 @@ import { type MetricSources, Metrics } from '../../src/server/metrics.ts';
 
 const sources: MetricSources = {
   version: '1.2.3',
-  doors: () => ({ grpc: { connections: 2, bodyBytes: 3 }, http: { connections: 4, bodyBytes: 5 } }),
+  doors: () => ({
+    grpc: { connections: 2, bodyBytes: 3, refusedHeaders: 0 },
+    http: { connections: 4, bodyBytes: 5, refusedHeaders: 6 },
+  }),
   pools: () => ({ writes: { busy: 1, idle: 2, waiting: 3 }, reads: { busy: 4, idle: 5, waiting: 6 } }),
   srp: () => ({ queued: 7, busy: 1, threads: 2, most: 4 }),
   watchers: () => 8,
@@ -36,12 +39,16 @@ describe('the metrics', () => {
     });
     metrics.ended('/passmanager.data.v1.DataService/GetEntry', 0.003, 'OK');
     metrics.streamOpened('/passmanager.data.v1.DataService/WatchEntries');
+    // A second time: nothing is counted twice.
+    await metrics.collected();
     const { text, contentType } = await metrics.collected();
     expect(contentType).to.contain('text/plain');
     for (const line of [
       `passmanager_build_info{version="1.2.3",node="${process.versions.node}"} 1`,
       'passmanager_connections_open{door="http"} 4',
       'passmanager_request_body_bytes{door="grpc"} 3',
+      'passmanager_proxy_headers_refused_total{door="grpc"} 0',
+      'passmanager_proxy_headers_refused_total{door="http"} 6',
       'passmanager_database_connections{pool="reads",state="waiting"} 6',
       'passmanager_login_queue_length 7',
       'passmanager_login_threads{state="idle"} 1',

@@ -13,9 +13,11 @@ import {
   FAILURES_PER_NAME_AND_NETWORK,
   HANDSHAKES_PER_NETWORK,
 } from '../../src/server/rate_limits.ts';
+import { v1Header, v2Header } from '../support/proxy_headers.ts';
 import { logIn, makeAccount, refusalOf, register, startLogin } from '../support/raw_client.ts';
 import { rejection } from '../support/rejection.ts';
 import { insertRow, sampleUser } from '../support/sample_rows.ts';
+import { TcpProxy } from '../support/tcp_proxy.ts';
 import { createTestDatabase, type TestDatabase } from '../support/test_database.ts';
 import { startTestServer } from '../support/test_server.ts';
 
@@ -224,6 +226,41 @@ describe('the rate limits', function () {
         expect(await server.database.query('select from rate_counters')).to.have.length(expected);
         await server.stop();
       }
+    });
+
+    it('count those whom a trusted proxy tells by the PROXY protocol on both doors, and of no headers beside it', async () => {
+      const server = await startTestServer({
+        settings: {
+          PASSMANAGER_RATE_LIMIT: 'on',
+          PASSMANAGER_TRUSTED_PROXIES: '127.0.0.1',
+          PASSMANAGER_PROXY_HEADER: 'proxy-protocol',
+        },
+      });
+      const name = makeAccount().usernameHash;
+      for (const [header, forged] of [
+        [v1Header('198.51.100.1'), '203.0.113.1'],
+        [v2Header('198.51.100.1'), '203.0.113.2'],
+        [v2Header('2001:db8:1:1::1'), '203.0.113.3'],
+        [v1Header('2001:db8:1:1::2'), '203.0.113.4'],
+      ] as const) {
+        const interceptors = [named(forged)];
+        const [http, grpc] = await Promise.all(
+          [server.running.httpAddress, server.running.grpcAddress].map(({ port }) =>
+            TcpProxy.open(port, header, 'together'),
+          ),
+        );
+        const baseUrl = `http://127.0.0.1:${http!.port}`;
+        await startLogin(createConnectTransport({ baseUrl, httpVersion: '1.1', interceptors }), name);
+        await startLogin(
+          createGrpcTransport({ baseUrl: `http://127.0.0.1:${grpc!.port}`, interceptors }),
+          name,
+        );
+        http!.close();
+        grpc!.close();
+      }
+      // An IPv4 address and a /64 of IPv6.
+      expect(await server.database.query('select from rate_counters')).to.have.length(2);
+      await server.stop();
     });
   });
 });

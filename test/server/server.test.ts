@@ -10,8 +10,11 @@ import * as session from '../../gen/passmanager/session/v1/session_service_pb.ts
 import { createGrpcTransport } from '../../src/client/grpc_transport.ts';
 import { loadConfig } from '../../src/server/config.ts';
 import { createLogger } from '../../src/server/log.ts';
+import { LOCAL_HEADER } from '../../src/server/proxy_protocol.ts';
 import { startServer } from '../../src/server/server.ts';
+import { v2Header } from '../support/proxy_headers.ts';
 import { logIn, makeAccount, reasons, refusalOf, register } from '../support/raw_client.ts';
+import { RawPeer } from '../support/raw_peer.ts';
 import { createTestDatabase } from '../support/test_database.ts';
 import { databaseUrl, startTestServer } from '../support/test_server.ts';
 
@@ -28,6 +31,34 @@ describe('the server', () => {
       expect(sockets.filter(({ destroyed, readableEnded }) => destroyed || readableEnded)).to.have.length(0);
     } finally {
       for (const socket of sockets) socket.destroy();
+      await server.stop();
+    }
+  });
+
+  it('keeps the cap of a network on loopback alone, too, where a proxy tells whose connections are', async () => {
+    const server = await startTestServer({
+      settings: {
+        PASSMANAGER_TRUSTED_PROXIES: '127.0.0.1',
+        PASSMANAGER_PROXY_HEADER: 'proxy-protocol',
+        PASSMANAGER_MAX_CONNECTIONS_PER_NETWORK: '2',
+      },
+    });
+    const arrive = async (first: Buffer): Promise<RawPeer> => {
+      const peer = await RawPeer.connect(server.running.httpAddress.port);
+      peer.write(first);
+      return peer;
+    };
+    const told = await Promise.all(Array.from({ length: 3 }, () => arrive(v2Header('198.51.100.1'))));
+    const own = await Promise.all(Array.from({ length: 3 }, () => arrive(LOCAL_HEADER)));
+    try {
+      await Promise.race(told.map(({ closed }) => closed));
+      for (const peer of own) {
+        peer.write('GET /readyz HTTP/1.1\r\nHost: h\r\n\r\n');
+        await peer.receive(/ready/);
+      }
+      expect(told.filter(({ socket }) => socket.destroyed)).to.have.length(1);
+    } finally {
+      for (const peer of [...told, ...own]) peer.destroy();
       await server.stop();
     }
   });

@@ -9,7 +9,7 @@ import {
   type IncomingHttpHeaders,
   type ServerHttp2Stream,
 } from 'node:http2';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import { expect } from 'chai';
 import { BodyBudget } from '../../src/server/body_budget.ts';
 import { NO_PROXIES } from '../../src/server/client_address.ts';
@@ -39,7 +39,7 @@ describe('guardStreams', () => {
       if (headers[':path'] === '/answered') stream.respond({ ':status': 200 }, { endStream: true });
       stream.resume();
     });
-    guard.watch(server);
+    server.prependListener('connection', (socket: Socket) => guard.admit(socket));
     end = guardStreams(server, {
       bodies: new BodyBudget(1024 * 1024),
       guard,

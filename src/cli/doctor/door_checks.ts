@@ -48,7 +48,7 @@ export const DOOR_CHECKS: readonly Check[] = [
     name: 'grpc_door',
     look: async ({ config, url }) => {
       const door = grpcDoor(config, url);
-      const { transport, close } = door.transport();
+      const { transport, close } = await door.transport();
       try {
         // A log-in of a name that nobody has is refused by the server itself, whoever is in between.
         const error = await logIn(transport, {
@@ -87,7 +87,7 @@ async function roundTrip(door: DoorClient, { config, database, url }: Subject): 
   if (config.registration === 'invite' && database === undefined)
     return skipped('registration is by invite, and the database for one was not reached');
   const invite = config.registration === 'invite' ? await makeInvite(database!) : undefined;
-  const { transport, close } = door.transport();
+  const { transport, close } = await door.transport();
   const [username, password] = [doctorName(), randomBytes(16).toString('hex')];
   const begin = performance.now();
   let isRegistered = false;

@@ -13,26 +13,28 @@ import {
 import { createConnectTransport as makeConnectTransport } from '@connectrpc/connect-node';
 import { credentials } from '@grpc/grpc-js';
 import { createGrpcTransport, markConfidential, type VaultTransport } from '../../client/node.ts';
+import { clientAddressesOf } from '../../server/client_address.ts';
 import type { Config } from '../../server/config.ts';
+import { openRelay } from './relay.ts';
 
 /** A way to a server. */
 export interface DoorClient {
   readonly url: string;
   /** A transport of its own for each use. */
-  transport(): { readonly transport: VaultTransport; close(): void };
+  transport(): Promise<{ readonly transport: VaultTransport; close(): void }>;
 }
 
-type Places = Pick<Config, 'host' | 'grpcPort' | 'httpPort' | 'tls'>;
+type Places = Pick<Config, 'host' | 'grpcPort' | 'httpPort' | 'tls' | 'trustedProxies' | 'proxyHeader'>;
 
 /** The gRPC door, or the server behind `url`. */
 export function grpcDoor(config: Places, url: string | undefined): DoorClient {
-  const own = url ?? doorUrl(config, config.grpcPort);
   const tls = url === undefined ? ownTls(config) : undefined;
   return {
-    url: own,
-    transport: () => {
+    url: url ?? doorUrl(config, config.grpcPort),
+    transport: async () => {
+      const way = await wayTo(config, url, config.grpcPort);
       const transport = createGrpcTransport({
-        url: own,
+        url: way.url,
         ...(tls === undefined
           ? {}
           : {
@@ -41,47 +43,59 @@ export function grpcDoor(config: Places, url: string | undefined): DoorClient {
               }),
             }),
       });
-      return { transport, close: () => transport.close() };
+      return {
+        transport,
+        close: () => {
+          transport.close();
+          way.close();
+        },
+      };
     },
   };
 }
 
 /** The HTTP door, or the server behind `url`, by Connect. */
 export function httpDoor(config: Places, url: string | undefined): DoorClient {
-  const own = url ?? doorUrl(config, config.httpPort);
   const tls = url === undefined ? ownTls(config) : undefined;
   return {
-    url: own,
-    transport: () => {
+    url: url ?? doorUrl(config, config.httpPort),
+    transport: async () => {
+      const way = await wayTo(config, url, config.httpPort);
       // Connections of its own, which do not outlive it.
-      const agent = own.startsWith('https:') ? new HttpsAgent(tls) : new HttpAgent();
+      const agent = way.url.startsWith('https:') ? new HttpsAgent(tls) : new HttpAgent();
       const nodeOptions = { ...tls, agent };
       const transport = makeConnectTransport({
-        baseUrl: own,
+        baseUrl: way.url,
         httpVersion: '1.1',
         acceptCompression: [],
         nodeOptions,
       });
-      return { transport: markConfidential(transport, own), close: () => agent.destroy() };
+      return {
+        transport: markConfidential(transport, way.url),
+        close: () => {
+          agent.destroy();
+          way.close();
+        },
+      };
     },
   };
 }
 
 /** What a door answers to a GET. Rejects when nobody answers within five seconds. */
-export function getFromDoor(
+export async function getFromDoor(
   config: Places,
   url: string | undefined,
   path: string,
 ): Promise<{ status: number; body: string }> {
-  const base = url ?? doorUrl(config, config.httpPort);
+  const way = await wayTo(config, url, config.httpPort);
   const options = {
     agent: false as const,
     timeout: 5_000,
     ...(url === undefined ? ownTls(config) : undefined),
   };
-  const get = base.startsWith('https:') ? httpsGet : httpGet;
-  return new Promise((resolve, reject) => {
-    const request = get(new URL(path, base), options, (response) => {
+  const get = way.url.startsWith('https:') ? httpsGet : httpGet;
+  return new Promise<{ status: number; body: string }>((resolve, reject) => {
+    const request = get(new URL(path, way.url), options, (response) => {
       const parts: Buffer[] = [];
       response.on('data', (part: Buffer) => parts.push(part));
       response.on('end', () =>
@@ -90,7 +104,21 @@ export function getFromDoor(
     });
     request.on('timeout', () => request.destroy(new Error('no answer within 5 s')));
     request.on('error', reject);
-  });
+  }).finally(() => way.close());
+}
+
+/** The address of a server: of `url`, of a door of one's own, or of a relay to that where the door takes this machine for a proxy. */
+async function wayTo(
+  config: Places,
+  url: string | undefined,
+  port: number,
+): Promise<{ readonly url: string; close(): void }> {
+  const own = url ?? doorUrl(config, port);
+  if (url !== undefined || config.proxyHeader !== 'proxy-protocol') return { url: own, close: () => {} };
+  const { protocol, hostname } = new URL(own);
+  const door = { host: hostname.replace(/^\[|\]$/g, ''), port };
+  const relay = await openRelay(door, clientAddressesOf(config));
+  return { url: `${protocol}//127.0.0.1:${relay.port}`, close: () => relay.close() };
 }
 
 /** Where a door is reached from this machine: one that listens everywhere, at loopback. */

@@ -120,7 +120,7 @@ export const EXPOSURE_CHECKS: readonly Check[] = [
   },
   {
     name: 'proxy_trust',
-    look: ({ config: { trustedProxies, host } }) => {
+    look: ({ config: { trustedProxies, proxyHeader, host } }) => {
       const wide = trustedProxies.filter((text) => {
         const [address, bits] = parseNetwork(text)!;
         return bits < (address.kind() === 'ipv4' ? 8 : 16);
@@ -131,7 +131,7 @@ export const EXPOSURE_CHECKS: readonly Check[] = [
           'Name the proxies’ own addresses in PASSMANAGER_TRUSTED_PROXIES: who is trusted may say that it is anybody.',
         );
       return trustedProxies.length > 0
-        ? good(trustedProxies.join(', '))
+        ? good(`${trustedProxies.join(', ')}, by ${proxyHeader}`)
         : good(
             isLoopback(host)
               ? 'no proxy: if there is one, all its clients count as one network until PASSMANAGER_TRUSTED_PROXIES names it'

@@ -27,10 +27,12 @@ describe('the doors as the doctor reaches them', () => {
     grpcPort: server.running.grpcAddress.port,
     httpPort: server.running.httpAddress.port,
     tls: { certificateFile: join(fixtures, certificate), keyFile: join(fixtures, 'chain_key.pem') },
+    trustedProxies: [],
+    proxyHeader: 'x-forwarded-for' as const,
   });
   /** What a log-in that cannot be is refused with. */
   const refusal = async (door: ReturnType<typeof grpcDoor>): Promise<string> => {
-    const { transport, close } = door.transport();
+    const { transport, close } = await door.transport();
     try {
       return (await rejection(logIn(transport, { username: 'nobody@example.org', password: 'x' }))).name;
     } finally {
@@ -59,6 +61,31 @@ describe('the doors as the doctor reaches them', () => {
       status: 200,
       body: '{"status":"alive"}',
     });
+  });
+
+  it('are reached as a proxy reaches them where they take this machine for one, and not otherwise', async () => {
+    const announced = await startTestServer({
+      settings: { PASSMANAGER_TRUSTED_PROXIES: '127.0.0.1', PASSMANAGER_PROXY_HEADER: 'proxy-protocol' },
+    });
+    try {
+      const { grpcAddress, httpAddress } = announced.running;
+      const own = { ...announced.config, grpcPort: grpcAddress.port, httpPort: httpAddress.port };
+      const others = { ...own, trustedProxies: ['192.0.2.1'] };
+      expect(await rejection(getFromDoor(others, undefined, '/healthz'))).to.be.instanceOf(Error);
+      expect(httpDoor(own, undefined).url).to.equal(announced.httpUrl);
+      expect((await getFromDoor(own, undefined, '/healthz')).status).to.equal(200);
+      for (const door of [grpcDoor, httpDoor])
+        expect(await refusal(door(own, undefined))).to.equal('WrongCredentialsError');
+    } finally {
+      await announced.stop();
+    }
+  });
+
+  it('are reached by a certificate of their own through that, too', async () => {
+    const way = { ...places(), trustedProxies: ['192.0.2.1'], proxyHeader: 'proxy-protocol' as const };
+    expect((await getFromDoor(way, undefined, '/healthz')).status).to.equal(200);
+    const other = { ...places('certificate.pem'), proxyHeader: 'proxy-protocol' as const };
+    expect(await rejection(getFromDoor(other, undefined, '/healthz'))).to.be.instanceOf(Error);
   });
 
   it('are reached at loopback when they listen everywhere', () => {

@@ -94,6 +94,11 @@ describe('the checks of what is open to the network', () => {
       expect(await trusting(wide), wide).to.include({ state: 'warning' });
     expect(await trusting('10.0.0.0/8,127.0.0.1,fd00::/16')).to.include({ state: 'good' });
     expect(await check('proxy_trust')).to.include({ state: 'good' });
+    const announced = {
+      PASSMANAGER_TRUSTED_PROXIES: '10.0.0.1',
+      PASSMANAGER_PROXY_HEADER: 'proxy-protocol',
+    };
+    expect((await check('proxy_trust', announced)).detail).to.contain('proxy-protocol');
   });
 
   it('warn of pages in clear text that may call', async () => {
