@@ -140,6 +140,14 @@ class GrpcCallContext implements CallContext {
     return clientOf(this.#peer, this.#call.metadata, this.#clients);
   }
 
+  get protocol(): 'grpc' {
+    return 'grpc';
+  }
+
+  get traceparent(): string | undefined {
+    return traceparentOf(this.#call.metadata);
+  }
+
   get requestId(): string {
     this.#requestId ??= randomUUID();
     return this.#requestId;
@@ -164,6 +172,12 @@ function addressOf(peer: string): string {
 /** The client's address, behind a trusted proxy as its metadata says. */
 function clientOf(peer: string, metadata: Metadata, clients: ClientAddresses): string {
   return clients.clientOf(peer, (name) => metadata.get(name).join(',') || undefined);
+}
+
+/** Undefined, too, where there are several. */
+function traceparentOf(metadata: Metadata): string | undefined {
+  const [value, ...others] = metadata.get('traceparent');
+  return typeof value === 'string' && others.length === 0 ? value : undefined;
 }
 
 function serveUnary(rpc: UnaryRpc, clients: ClientAddresses, log: Logger): handleUnaryCall<Buffer, Message> {
@@ -213,7 +227,9 @@ function serveStream(
       requestId: randomUUID(),
       peerAddress: clientOf(addressOf(call.getPeer()), call.metadata, clients),
       signal,
-    };
+      protocol: 'grpc',
+      traceparent: traceparentOf(call.metadata),
+    } as const;
     for await (const message of rpc.call(request, context)) {
       if (call.cancelled) return;
       if (!call.write(message)) await drained(call);
