@@ -10,6 +10,7 @@ import type { EntityManager } from '@mikro-orm/postgresql';
 import { MikroORM } from '@mikro-orm/postgresql';
 import { CompiledQuery, type Kysely, PostgresDialect } from 'kysely';
 import pg from 'pg';
+import type { Around } from './around.ts';
 import { type ConnectionOptions, openPool, type PoolLoad, type StatementPool } from './connection_pool.ts';
 import { entities } from './entities/index.ts';
 import { MIGRATION_OPTIONS } from './migrations/options.ts';
@@ -44,6 +45,8 @@ export interface DatabaseOptions {
   readonly connectTimeoutMs?: number;
   /** Told of errors on idle connections, which heal by themselves. */
   readonly onError?: (error: Error) => void;
+  /** Told of every statement and transaction. Default: nobody is. */
+  readonly around?: Around;
 }
 
 /** How long connecting, or waiting for a free connection, may take; in milliseconds. */
@@ -89,14 +92,21 @@ class PoolExecutor implements Executor {
   readonly #pool: StatementPool;
   readonly #poolSize: number;
   readonly #onFull: () => void;
+  readonly #around: Around | undefined;
 
-  constructor(pool: StatementPool, poolSize: number, onFull: () => void) {
+  constructor(pool: StatementPool, poolSize: number, onFull: () => void, around: Around | undefined) {
     this.#pool = pool;
     this.#poolSize = poolSize;
     this.#onFull = onFull;
+    this.#around = around;
   }
 
   execute(text: string, parameters: readonly unknown[]): Promise<{ rows: Row[] }> {
+    if (this.#around === undefined) return this.#settled(text, parameters);
+    return this.#around('statement', text, () => this.#settled(text, parameters));
+  }
+
+  #settled(text: string, parameters: readonly unknown[]): Promise<{ rows: Row[] }> {
     return untilSettled(this.#poolSize, this.#onFull, () => this.#pool.execute(text, parameters));
   }
 }
@@ -121,8 +131,9 @@ export class Database {
     this.orm = orm;
     this.#poolSize = poolSizes(options).writes;
     const onFull = () => this.#onFull();
-    this.writes = new PoolExecutor(pools.writes, this.#poolSize, onFull);
-    this.reads = new PoolExecutor(pools.reads, poolSizes(options).reads, onFull);
+    const { around } = options;
+    this.writes = new PoolExecutor(pools.writes, this.#poolSize, onFull, around);
+    this.reads = new PoolExecutor(pools.reads, poolSizes(options).reads, onFull, around);
     this.#pools = pools;
     this.#options = options;
   }
@@ -144,7 +155,9 @@ export class Database {
 
   /** Runs `work` in a durable transaction, again from the start when it met a conflict. Throws what `work` threw, or DatabaseFault. */
   transaction<T>(work: (transaction: Transaction) => Promise<T>): Promise<T> {
-    return untilSettled(this.#poolSize, this.#onFull, () => this.#transaction(work));
+    const { around } = this.#options;
+    const run = () => untilSettled(this.#poolSize, this.#onFull, () => this.#transaction(work));
+    return around === undefined ? run() : around('transaction', '', run);
   }
 
   async #transaction<T>(work: (transaction: Transaction) => Promise<T>): Promise<T> {
@@ -155,10 +168,14 @@ export class Database {
         const context = em.getTransactionContext() as unknown as Kysely<unknown>;
         let savepoints = 0;
         const execute = (text: string, parameters: readonly unknown[]) => run(context, text, parameters);
+        const { around } = this.#options;
         try {
           return await work({
             em: em as EntityManager,
-            execute,
+            execute:
+              around === undefined
+                ? execute
+                : (text, parameters) => around('statement', text, () => execute(text, parameters)),
             async savepoint(inner) {
               savepoints += 1;
               const name = `s${savepoints}`;

@@ -25,6 +25,8 @@ export interface Config {
   readonly logFile: string | undefined;
   /** Where Prometheus collects; none: nothing is measured. */
   readonly metricsAddress: { readonly host: string; readonly port: number } | undefined;
+  /** None: no call is traced. */
+  readonly tracing: TracingSettings | undefined;
   readonly registration: 'open' | 'invite' | 'closed';
   /** Processes that share the ports. */
   readonly workers: number;
@@ -40,6 +42,14 @@ export interface Config {
   /** None: no backups are scheduled. */
   readonly backup: BackupSettings | undefined;
   readonly limits: Limits;
+}
+
+/** Traces of calls, for a collector that speaks OTLP over HTTP. */
+export interface TracingSettings {
+  /** Its address, without the path of the signal. May hold a name and a password. */
+  readonly endpoint: string;
+  /** The part of all calls that is traced, from 0 to 1. */
+  readonly sampleRatio: number;
 }
 
 /** Backups that the server makes by itself. */
@@ -170,6 +180,16 @@ const hostAndPort = checked('an address and a port, such as 127.0.0.1:9464', (te
   return isIP(name) !== 0 || name === 'localhost' ? { host: name, port: Number(port) } : undefined;
 });
 
+const httpUrl = checked('an address such as http://127.0.0.1:4318', (text) => {
+  if (!URL.canParse(text)) return undefined;
+  const { protocol, search, hash } = new URL(text);
+  return /^https?:$/.test(protocol) && search === '' && hash === '' ? text.replace(/\/+$/, '') : undefined;
+});
+
+const ratio = checked('a number from 0 to 1', (text) =>
+  /^[01](\.\d{1,9})?$/.test(text) && Number(text) <= 1 ? Number(text) : undefined,
+);
+
 /** Whether a text is the URL of a PostgreSQL. */
 export const isPostgresUrl = (text: string): boolean =>
   URL.canParse(text) && /^postgres(ql)?:$/.test(new URL(text).protocol);
@@ -246,6 +266,19 @@ export const SETTINGS = {
     '',
     'Where Prometheus collects GET /metrics. None: nothing is measured.',
     hostAndPort,
+  ),
+  otlpEndpoint: setting(
+    'OTLP_ENDPOINT',
+    '',
+    'Where traces of calls go: an OpenTelemetry collector that takes OTLP over HTTP. None: no call is traced.',
+    httpUrl,
+    true,
+  ),
+  traceSampleRatio: setting(
+    'TRACE_SAMPLE_RATIO',
+    '1',
+    'The part of all calls that is traced, where there is an endpoint.',
+    ratio,
   ),
   registration: setting(
     'REGISTRATION',
@@ -456,6 +489,8 @@ export function loadConfig(
     keep: preset<number>('backupKeep'),
     command: read<string | undefined>('backupCommand', undefined),
   };
+  const otlpEndpoint = read<string | undefined>('otlpEndpoint', undefined);
+  const sampleRatio = preset<number>('traceSampleRatio');
   const workers = preset<number>('workers');
   const maxPageSize = preset<number>('maxPageSize');
   const config: Config = {
@@ -473,6 +508,7 @@ export function loadConfig(
     logLevel: preset('logLevel'),
     logFile: read('logFile', undefined),
     metricsAddress: read('metricsAddress', undefined),
+    tracing: otlpEndpoint === undefined ? undefined : { endpoint: otlpEndpoint, sampleRatio },
     registration: read('registration', isLoopback(host) ? 'open' : 'invite'),
     workers,
     srpWorkers: read('srpWorkers', Math.max(1, Math.floor(Math.min(2, availableParallelism()) / workers))),

@@ -31,7 +31,7 @@ import {
 } from './errors.ts';
 import { MAX_STATUS_BYTES, statusBytes } from './grpc_status.ts';
 import type { Logger } from './log.ts';
-import { READ_OPTIONS, type Rpc, type StreamingRpc, type UnaryRpc } from './rpc.ts';
+import { type CallContext, READ_OPTIONS, type Rpc, type StreamingRpc, type UnaryRpc } from './rpc.ts';
 
 export type HttpRequest = IncomingMessage | Http2ServerRequest;
 export type HttpResponse = ServerResponse | Http2ServerResponse;
@@ -59,6 +59,7 @@ export interface AdapterParts {
 interface Call {
   readonly requestId: string;
   readonly peerAddress: string;
+  readonly traceparent: string | undefined;
   /** Thrown in place of calling the RPC. */
   readonly refusal: RpcError | undefined;
   /** The RPC, or the place where its refusal is thrown, was reached. */
@@ -98,6 +99,7 @@ function adapt(rpc: Rpc, handler: UniversalHandler, maxTimeoutMs: number, parts:
   async function serve(request: HttpRequest, response: HttpResponse, caller: Caller): Promise<void> {
     const contentType = request.headers['content-type'] ?? '';
     const header = handlerHeaders(request.headers, contentType, maxTimeoutMs);
+    const { traceparent } = request.headers;
     const body = await readBody(request, bodyLimit(contentType, maxRequestBytes));
     if (body === 'cut') return;
 
@@ -108,6 +110,7 @@ function adapt(rpc: Rpc, handler: UniversalHandler, maxTimeoutMs: number, parts:
       const call: Call = {
         requestId: randomUUID(),
         peerAddress: caller.peerAddress,
+        traceparent: typeof traceparent === 'string' ? traceparent : undefined,
         refusal,
         reached: false,
       };
@@ -181,11 +184,12 @@ function streamImplementation(rpc: StreamingRpc, stopping: AbortSignal, log: Log
 }
 
 /** Marks the call as having got here, and throws its refusal if it has one. */
-function reach(context: HandlerContext): { requestId: string; peerAddress: string } {
+function reach(context: HandlerContext): Omit<CallContext, 'signal'> {
   const call = context.values.get(callKey)!;
   call.reached = true;
   if (call.refusal !== undefined) throw connectError(call.refusal, context);
-  return { requestId: call.requestId, peerAddress: call.peerAddress };
+  const { requestId, peerAddress, traceparent } = call;
+  return { requestId, peerAddress, traceparent, protocol: context.protocolName as CallContext['protocol'] };
 }
 
 function isDeadline(reason: unknown): reason is ConnectError {

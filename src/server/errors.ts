@@ -151,6 +151,11 @@ export function statusText(status: Code): string {
   return (Code[status] ?? 'Unknown').replace(/(?<=[a-z])(?=[A-Z])/g, ' ').toLowerCase();
 }
 
+/** gRPC's name of a status, `NOT_FOUND`. */
+export function statusName(status: Code): string {
+  return statusText(status).toUpperCase().replaceAll(' ', '_');
+}
+
 const single = (field: string, code: ErrorCode, cause?: unknown): RpcFailure =>
   new RpcFailure([{ field, code }], cause === undefined ? {} : { cause });
 

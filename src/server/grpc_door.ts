@@ -164,6 +164,14 @@ class GrpcCallContext implements CallContext {
     return this.#callers.clientOf(this.#peer, this.#call.metadata);
   }
 
+  get protocol(): 'grpc' {
+    return 'grpc';
+  }
+
+  get traceparent(): string | undefined {
+    return traceparentOf(this.#call.metadata);
+  }
+
   get requestId(): string {
     this.#requestId ??= randomUUID();
     return this.#requestId;
@@ -183,6 +191,12 @@ class GrpcCallContext implements CallContext {
 /** The address in grpc-js's `address:port`. */
 function addressOf(peer: string): string {
   return peerAddress(peer.slice(0, Math.max(peer.lastIndexOf(':'), 0)) || undefined);
+}
+
+/** Undefined, too, where there are several. */
+function traceparentOf(metadata: Metadata): string | undefined {
+  const [value, ...others] = metadata.get('traceparent');
+  return typeof value === 'string' && others.length === 0 ? value : undefined;
 }
 
 function serveUnary(rpc: UnaryRpc, callers: Callers, log: Logger): handleUnaryCall<Buffer, Message> {
@@ -232,7 +246,9 @@ function serveStream(
       requestId: randomUUID(),
       peerAddress: callers.clientOf(callers.peerOf(call), call.metadata),
       signal,
-    };
+      protocol: 'grpc',
+      traceparent: traceparentOf(call.metadata),
+    } as const;
     for await (const message of rpc.call(request, context)) {
       if (call.cancelled) return;
       if (!call.write(message)) await drained(call);

@@ -20,6 +20,10 @@ export interface CallContext {
   readonly peerAddress: string;
   /** Aborted when the caller goes away, the deadline passes or the server stops. It never cancels a write half-way. */
   readonly signal: AbortSignal;
+  /** What the caller speaks. */
+  readonly protocol: 'connect' | 'grpc' | 'grpc-web';
+  /** The header of this name (W3C Trace Context §3.2) as the caller wrote it: any text, or none. */
+  readonly traceparent: string | undefined;
 }
 
 /** A unary RPC. `call` throws RpcError and nothing else. */

@@ -36,6 +36,7 @@ import { SessionHandler } from './session_handler.ts';
 import { SessionKeys } from './session_keys.ts';
 import { SrpPool } from './srp/srp_pool.ts';
 import { readTlsFiles } from './tls.ts';
+import type { Tracing } from './tracing.ts';
 import { UserHandler } from './user_handler.ts';
 import { packageOfProgram } from './version.ts';
 
@@ -104,11 +105,15 @@ export async function startServer(config: Config, parts: ServerParts): Promise<R
       config.tls === undefined
         ? undefined
         : await readTlsFiles(config.tls.certificateFile, config.tls.keyFile);
+    const tracing = await openTracing(config, log);
+    if (tracing !== undefined) ending.push(() => tracing.stop());
+    const around = tracing === undefined ? {} : { around: tracing.around };
     const connection = await databaseOf(config, parts, ending);
     const database = await openDatabase({
       connection,
       poolSize: config.databasePoolSize,
       pgbouncer: config.pgbouncer,
+      ...around,
       onError: (error) => {
         // PostgreSQL tells the last idle connections that it ends, too.
         if (!isEnding) log.warn({ err: error }, 'a database connection was lost');
@@ -123,7 +128,7 @@ export async function startServer(config: Config, parts: ServerParts): Promise<R
     keyRefresh.start();
     ending.push(() => keyRefresh.stop());
 
-    const srp = new SrpPool({ workers: config.srpWorkers, queueLimit: config.srpQueueLimit, log });
+    const srp = new SrpPool({ workers: config.srpWorkers, queueLimit: config.srpQueueLimit, log, ...around });
     ending.push(() => srp.stop());
     const feed = new RevisionFeed(database, log, parts.feedTimes ?? DEFAULT_FEED_TIMES);
     await feed.start();
@@ -187,8 +192,9 @@ export async function startServer(config: Config, parts: ServerParts): Promise<R
       backups: schedule && (() => ({ last: schedule.last(), newestAt: schedule.newestAt() })),
     });
     if (measured !== undefined) ending.push(() => measured.door.stop());
+    const observed = measured === undefined ? handled : observedRpcs(handled, measured.metrics);
     const door = {
-      rpcs: measured === undefined ? handled : observedRpcs(handled, measured.metrics),
+      rpcs: tracing === undefined ? observed : tracing.traced(observed),
       readiness,
       host: config.host,
       limits: doorLimits,
@@ -220,7 +226,8 @@ export async function startServer(config: Config, parts: ServerParts): Promise<R
           await feed.endWatches(WATCHES_END_MS);
           await new Promise((resolve) => setTimeout(resolve, FLUSH_MS));
           await Promise.all([grpc.stop(DRAIN_MS), http.stop(DRAIN_MS)]);
-          await end();
+          // The last calls are over; their traces leave while everything else ends.
+          await Promise.all([tracing?.stop(), end()]);
         })();
         return stopped;
       },
@@ -246,6 +253,13 @@ async function openMetrics(
   // Each process has numbers and a port of its own.
   const place = { host, port: port === 0 ? 0 : port + worker };
   return { metrics, door: await createMetricsDoor(place, metrics, log) };
+}
+
+/** What traces calls; undefined without a collector in the configuration, and then nothing of it is loaded. */
+async function openTracing({ tracing }: Config, log: Logger): Promise<Tracing | undefined> {
+  if (tracing === undefined) return undefined;
+  const { startTracing } = await import('./tracing.ts');
+  return startTracing(tracing, log);
 }
 
 /** The database of the configuration, or the embedded one, started. */

@@ -1,4 +1,5 @@
 import { expect } from 'chai';
+import type { Around } from '../../src/database/around.ts';
 import { type Database, openDatabase } from '../../src/database/database.ts';
 import { DatabaseFault } from '../../src/database/sqlstate.ts';
 import { eventually } from '../support/eventually.ts';
@@ -57,6 +58,34 @@ describe('the database', () => {
       });
     }
     await own.drop();
+  });
+
+  it('tells of every statement and transaction, with the text and without values, whatever comes of them', async () => {
+    const told: string[] = [];
+    const around: Around = async (kind, detail, run) => {
+      told.push(`${kind} ${detail}`.trim());
+      return run().finally(() => told.push(`end of ${kind}`));
+    };
+    const watched = await openDatabase({ connection: test.connection, poolSize: 2, around });
+    try {
+      await watched.writes.execute('select $1::int', [7]);
+      expect(await faultOf(watched.reads.execute('select 1 / $1::int', [0]))).to.equal('unexpected');
+      await watched.transaction(({ execute, savepoint }) =>
+        savepoint(() => execute('select $1::int as one', [8])),
+      );
+    } finally {
+      await watched.close();
+    }
+    expect(told).to.deep.equal([
+      'statement select $1::int',
+      'end of statement',
+      'statement select 1 / $1::int',
+      'end of statement',
+      'transaction',
+      'statement select $1::int as one',
+      'end of statement',
+      'end of transaction',
+    ]);
   });
 
   it('reads bigint as BigInt, bytea as Buffer, timestamptz as Date and uuid as text', async () => {

@@ -62,6 +62,8 @@ describe('the configuration', () => {
       ['DATABASE_URL', 'localhost', 'http://localhost/db'],
       ['REGISTRATION', 'Open', 'no'],
       ['RATE_LIMIT', 'true', '1'],
+      ['OTLP_ENDPOINT', 'localhost:4318', 'grpc://localhost:4317', 'http://h/?q', 'http://h/#f'],
+      ['TRACE_SAMPLE_RATIO', '-0.1', '1.1', '2', '.5', '1e-3', '50%'],
     ] as const) {
       for (const value of values) {
         expect(problemsOf({ [`PASSMANAGER_${name}`]: value }), `${name} ${value}`).to.have.length(1);
@@ -153,6 +155,23 @@ describe('the configuration', () => {
     expect(loadConfig({ PASSMANAGER_CAP_EXPIRY_SECONDS: '600' }).limits.capExpirySeconds).to.equal(600);
     expect(loadConfig({ PASSMANAGER_MAX_PAGE_SIZE: '50' }).limits.defaultPageSize).to.equal(50);
     expect(loadConfig({ PASSMANAGER_HOST: 'localhost' }).registration).to.equal('open');
+  });
+
+  it('traces nothing without an endpoint, and every call with one unless it is told otherwise', () => {
+    const endpoint = 'https://me:secret@collector.example/otlp';
+    expect(loadConfig({ PASSMANAGER_TRACE_SAMPLE_RATIO: '0.5' }).tracing).to.equal(undefined);
+    expect(loadConfig({ PASSMANAGER_OTLP_ENDPOINT: `${endpoint}/` }).tracing).to.deep.equal({
+      endpoint,
+      sampleRatio: 1,
+    });
+    for (const [text, sampleRatio] of [
+      ['0', 0],
+      ['0.05', 0.05],
+      ['1.0', 1],
+    ] as const)
+      expect(
+        loadConfig({ PASSMANAGER_OTLP_ENDPOINT: endpoint, PASSMANAGER_TRACE_SAMPLE_RATIO: text }).tracing,
+      ).to.deep.equal({ endpoint, sampleRatio });
   });
 
   it('has the key file in the data directory, or where its setting says', () => {

@@ -77,15 +77,17 @@ describe('connectHandlers', () => {
     server.close();
   });
 
-  const transports: [string, () => Transport][] = [
-    ['Connect', () => createConnectTransport({ baseUrl: base, httpVersion: '1.1' })],
+  const transports: [string, 'connect' | 'grpc-web', () => Transport][] = [
+    ['Connect', 'connect', () => createConnectTransport({ baseUrl: base, httpVersion: '1.1' })],
     [
       'Connect with JSON',
+      'connect',
       () => createConnectTransport({ baseUrl: base, httpVersion: '1.1', useBinaryFormat: false }),
     ],
-    ['gRPC-Web', () => createGrpcWebTransport({ baseUrl: base, httpVersion: '1.1' })],
+    ['gRPC-Web', 'grpc-web', () => createGrpcWebTransport({ baseUrl: base, httpVersion: '1.1' })],
     [
       'gRPC-Web with JSON',
+      'grpc-web',
       () => createGrpcWebTransport({ baseUrl: base, httpVersion: '1.1', useBinaryFormat: false }),
     ],
   ];
@@ -130,7 +132,7 @@ describe('connectHandlers', () => {
     return { status: response.status, code, text, failure: /Failure|grpc-status-details-bin/.test(text) };
   }
 
-  for (const [name, transport] of transports) {
+  for (const [name, protocol, transport] of transports) {
     describe(`over ${name}`, () => {
       let user: Client<typeof UserService>;
       let session: Client<typeof SessionService>;
@@ -222,6 +224,13 @@ describe('connectHandlers', () => {
         await user.registerUser({});
         expect(fakes.contexts.map(({ peerAddress }) => peerAddress)).to.deep.equal(['a peer', 'a peer']);
         expect(fakes.contexts[0]!.requestId).to.not.equal(fakes.contexts[1]!.requestId);
+      });
+
+      it('gives each call its protocol, and the caller’s own trace as it was written', async () => {
+        await user.registerUser({});
+        await user.registerUser({}, { headers: { traceparent: 'any text' } });
+        expect(fakes.contexts.map((context) => context.protocol)).to.deep.equal([protocol, protocol]);
+        expect(fakes.contexts.map(({ traceparent }) => traceparent)).to.deep.equal([undefined, 'any text']);
       });
     });
   }
@@ -407,7 +416,7 @@ describe('connectHandlers', () => {
       peer.socket.resetAndDestroy();
       await peer.closed;
     }
-    expect(await createClient(UserService, transports[0]![1]()).registerUser({})).to.have.property(
+    expect(await createClient(UserService, transports[0]![2]()).registerUser({})).to.have.property(
       'usernameHash',
     );
     expect(lines.filter((line) => line.includes('"level":50'))).to.have.length(0);

@@ -7,7 +7,7 @@ import { DatabaseFault, type FaultKind } from '../../src/database/sqlstate.ts';
 import * as errors from '../../src/server/errors.ts';
 import { SrpQueueFullError, SrpWorkerLostError } from '../../src/server/srp/srp_pool.ts';
 
-const { ERROR_TABLE, RpcFailure, statusText, tableRow } = errors;
+const { ERROR_TABLE, RpcFailure, statusName, tableRow } = errors;
 
 /** The table of the contract. */
 const CONTRACT: readonly [string, number, Code][] = [
@@ -49,9 +49,10 @@ describe('the table of errors', () => {
   it('is the table that docs/api_responses.md prints', () => {
     const document = readFileSync(new URL('../../docs/api_responses.md', import.meta.url), 'utf8');
     for (const [code, { short, status }] of ERROR_TABLE) {
-      const grpcName = statusText(status).replaceAll(' ', '_').toUpperCase();
       const line = document.split('\n').find((text) => text.startsWith(`| ${short} `));
-      expect(line, short).to.include(`| ${code} |`).and.to.include(`| ${grpcName} |`);
+      expect(line, short)
+        .to.include(`| ${code} |`)
+        .and.to.include(`| ${statusName(status)} |`);
     }
   });
 

@@ -124,14 +124,20 @@ describe('the gRPC door', () => {
     readonly response: Buffer | undefined;
   }
 
-  function call(client: Client, path: string, request: Buffer, deadlineMs?: number): Promise<Outcome> {
+  function call(
+    client: Client,
+    path: string,
+    request: Buffer,
+    deadlineMs?: number,
+    metadata = new Metadata(),
+  ): Promise<Outcome> {
     return new Promise((resolve) => {
       client.makeUnaryRequest(
         path,
         identity,
         identity,
         request,
-        new Metadata(),
+        metadata,
         deadlineMs === undefined ? {} : { deadline: Date.now() + deadlineMs },
         (error, response) => resolve({ error: error ?? undefined, response }),
       );
@@ -652,6 +658,22 @@ describe('the gRPC door', () => {
       await eventually(() => watch.messages.length === 1);
       expect(fakes.contexts.map(({ peerAddress }) => peerAddress)).to.deep.equal(Array(3).fill('127.0.0.1'));
       expect(new Set(fakes.contexts.map(({ requestId }) => requestId)).size).to.equal(3);
+    });
+
+    it('a context with its protocol and the caller’s own trace as it was written, once', async () => {
+      await open();
+      const client = grpcClient();
+      for (const values of [[], ['any text'], ['one', 'another']]) {
+        const metadata = new Metadata();
+        for (const value of values) metadata.add('traceparent', value);
+        await call(client, REGISTER, registration(32), undefined, metadata);
+      }
+      const watch = watchEntries(client, 1n);
+      await eventually(() => watch.messages.length === 1);
+      expect(fakes.contexts.map(({ protocol }) => protocol)).to.deep.equal(Array(4).fill('grpc'));
+      const [none, one, several, stream] = fakes.contexts.map(({ traceparent }) => traceparent);
+      expect([none, one, stream]).to.deep.equal([undefined, 'any text', undefined]);
+      expect(['one, another', undefined]).to.include(several);
     });
 
     it('a signal that tells when the caller has gone or the deadline has passed', async () => {

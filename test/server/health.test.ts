@@ -33,7 +33,13 @@ describe('healthRpcs', () => {
   });
 
   const request = (service: string) => create(HealthCheckRequestSchema, { service });
-  const context = () => ({ requestId: 'r', peerAddress: 'p', signal: aborter.signal });
+  const context = () => ({
+    requestId: 'r',
+    peerAddress: 'p',
+    signal: aborter.signal,
+    protocol: 'grpc' as const,
+    traceparent: undefined,
+  });
 
   async function checked(service: string): Promise<ServingStatus> {
     return ((await check.call(request(service), context())) as HealthCheckResponse).status;

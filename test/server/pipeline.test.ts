@@ -26,6 +26,8 @@ const context: CallContext = {
   requestId: 'r1',
   peerAddress: '127.0.0.1',
   signal: new AbortController().signal,
+  protocol: 'grpc',
+  traceparent: undefined,
 };
 
 /** A handler of a service whose methods all do the same. */

@@ -14,6 +14,7 @@ import { DatabaseFault } from '../../src/database/sqlstate.ts';
 import { fieldNotFound, type RpcFailure } from '../../src/server/errors.ts';
 import { acceptNumber, isReplay, type ReplayWindow } from '../../src/server/replay_window.ts';
 import { RequestGate, SealedCall } from '../../src/server/request_gate.ts';
+import type { CallContext } from '../../src/server/rpc.ts';
 import { SrpQueueFullError } from '../../src/server/srp/srp_pool.ts';
 import { type LossyPostgres, startLossyPostgres } from '../support/lossy_postgres.ts';
 import {
@@ -32,6 +33,14 @@ import { startTestServer, type TestServer } from '../support/test_server.ts';
 const { method } = data.DataService;
 const bytes = (length: number) => new Uint8Array(randomBytes(length));
 const newEntry = () => ({ entryId: randomUUID() as string, entryName: bytes(93), entryData: bytes(285) });
+
+const CONTEXT: CallContext = {
+  requestId: 'x',
+  peerAddress: '127.0.0.1',
+  signal: new AbortController().signal,
+  protocol: 'grpc',
+  traceparent: undefined,
+};
 
 describe('the request gate', () => {
   let server: TestServer;
@@ -206,7 +215,7 @@ describe('the request gate', () => {
         requestNumber: 5n,
         access: Access.LOGIN_SESSION,
         path: '/x',
-        context: { requestId: 'x', peerAddress: '127.0.0.1', signal: new AbortController().signal },
+        context: CONTEXT,
       });
     };
 
@@ -264,7 +273,7 @@ describe('the request gate', () => {
           requestNumber,
           access: Access.LOGIN_SESSION,
           path: '/x',
-          context: { requestId: 'x', peerAddress: '127.0.0.1', signal: new AbortController().signal },
+          context: CONTEXT,
         }),
         ACCOUNT_REVISION,
         [],

@@ -1,3 +1,4 @@
+import { randomBytes, randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { connect, createServer } from 'node:net';
@@ -6,6 +7,7 @@ import { join } from 'node:path';
 import { Code } from '@connectrpc/connect';
 import { createConnectTransport } from '@connectrpc/connect-node';
 import { expect } from 'chai';
+import * as data from '../../gen/passmanager/data/v1/data_service_pb.ts';
 import * as session from '../../gen/passmanager/session/v1/session_service_pb.ts';
 import { createGrpcTransport } from '../../src/client/grpc_transport.ts';
 import { loadConfig } from '../../src/server/config.ts';
@@ -13,10 +15,19 @@ import { createLogger } from '../../src/server/log.ts';
 import { LOCAL_HEADER } from '../../src/server/proxy_protocol.ts';
 import { startServer } from '../../src/server/server.ts';
 import { v2Header } from '../support/proxy_headers.ts';
-import { logIn, makeAccount, reasons, refusalOf, register } from '../support/raw_client.ts';
+import {
+  finishLogin,
+  logIn,
+  makeAccount,
+  reasons,
+  refusalOf,
+  register,
+  startLogin,
+} from '../support/raw_client.ts';
 import { RawPeer } from '../support/raw_peer.ts';
 import { createTestDatabase } from '../support/test_database.ts';
 import { databaseUrl, startTestServer } from '../support/test_server.ts';
+import { startTraceCollector } from '../support/trace_collector.ts';
 
 const list = (opened: Awaited<ReturnType<typeof logIn>>) =>
   opened.call(session.SessionService.method.listSessions, session.ListSessionsPayloadSchema, {});
@@ -149,20 +160,56 @@ describe('the server', () => {
     }
   });
 
-  it('logs no secret of a whole run', async () => {
-    const server = await startTestServer();
-    const transport = createConnectTransport({ baseUrl: server.httpUrl, httpVersion: '1.1' });
+  it('logs and traces no secret of a whole run, no id and no address', async () => {
+    const collector = await startTraceCollector();
+    const server = await startTestServer({ settings: { PASSMANAGER_OTLP_ENDPOINT: collector.endpoint } });
+    const grpc = createGrpcTransport({ url: `http://${server.grpcAddress}` });
     const account = makeAccount();
-    await register(transport, account);
-    await refusalOf(register(transport, { ...account, srpSalt: new Uint8Array(31) }));
-    await refusalOf(logIn(transport, { ...account, srpSecret: new Uint8Array(32) }));
-    await list(await logIn(transport, account));
-    await server.stop();
-    const all = server.logged.join('');
-    for (const value of [account.usernameHash, account.srpSalt, account.srpVerifier, account.masterKeySalt]) {
-      expect(all).not.to.include(Buffer.from(value).toString('hex'));
-      expect(all).not.to.include(Buffer.from(value).toString('base64'));
+    const entry = {
+      entryId: randomUUID(),
+      entryName: new Uint8Array(randomBytes(93)),
+      entryData: new Uint8Array(randomBytes(285)),
+    };
+    const ids: string[] = [entry.entryId];
+    await register(grpc, account);
+    const [user] = await server.database.query('select id, username_lookup from users');
+    for (const transport of [grpc, createConnectTransport({ baseUrl: server.httpUrl, httpVersion: '1.1' })]) {
+      await refusalOf(register(transport, { ...account, srpSalt: new Uint8Array(31) }));
+      await refusalOf(logIn(transport, { ...account, srpSecret: new Uint8Array(32) }));
+      const started = await startLogin(transport, account.usernameHash);
+      const opened = await finishLogin(transport, account, started);
+      ids.push(started.ephemeralId, opened.sessionId);
+      await opened.call(data.DataService.method.createEntry, data.CreateEntryPayloadSchema, entry);
+      await refusalOf(
+        opened.call(data.DataService.method.getEntry, data.GetEntryPayloadSchema, { entryId: 'no id' }),
+      );
+      await list(opened);
     }
+    grpc.close();
+    await server.stop();
+    await collector.stop();
+    expect(collector.calls('CreateEntry')).to.have.length(2);
+    const payload = Buffer.concat(collector.requests.map(({ body }) => body));
+    const outputs = [Buffer.from(server.logged.join('')), payload];
+    const secrets = [
+      account.usernameHash,
+      account.srpSalt,
+      account.srpVerifier,
+      account.masterKeySalt,
+      account.encryptedVaultHeader,
+      entry.entryName,
+      entry.entryData,
+      user!.username_lookup as Buffer,
+      ...[...ids, user!.id as string].map((id) => Buffer.from(id.replaceAll('-', ''), 'hex')),
+    ].map((bytes) => Buffer.from(bytes));
+    for (const output of outputs) {
+      for (const secret of secrets)
+        for (const form of [secret, secret.toString('hex'), secret.toString('base64')])
+          expect(output.includes(form), secret.toString('hex')).to.equal(false);
+      for (const id of [...ids, user!.id as string]) expect(output.includes(id), id).to.equal(false);
+    }
+    for (const text of ['127.0.0.1', server.database.connection.database, server.database.connection.host])
+      expect(payload.includes(text), text).to.equal(false);
   });
 });
 

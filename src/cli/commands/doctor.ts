@@ -16,6 +16,7 @@ import { DOOR_CHECKS } from '../doctor/door_checks.ts';
 import { EXPOSURE_CHECKS } from '../doctor/exposure_checks.ts';
 import { KEY_CHECKS } from '../doctor/key_checks.ts';
 import { MACHINE_CHECKS } from '../doctor/machine_checks.ts';
+import { TRACE_CHECKS } from '../doctor/trace_checks.ts';
 import { withDatabase } from '../with_database.ts';
 
 /** Every check, in the order in which they are run and shown. */
@@ -25,6 +26,7 @@ export const CHECKS: readonly Check[] = [
   ...KEY_CHECKS,
   ...BACKUP_CHECKS,
   ...EXPOSURE_CHECKS,
+  ...TRACE_CHECKS,
   ...DOOR_CHECKS,
 ];
 

@@ -1,6 +1,7 @@
 /** Worker threads for SRP's arithmetic, so that log-ins do not hold up the event loop. */
 import { extname } from 'node:path';
 import { Worker } from 'node:worker_threads';
+import type { Around } from '../../database/around.ts';
 import type { LogFields, Logger } from '../log.ts';
 import type { HandshakeStart, ProofCheck, ProofResult } from './srp_arithmetic.ts';
 import type { Answer, Job } from './srp_worker.ts';
@@ -30,6 +31,8 @@ export interface SrpPoolOptions {
   readonly log: Logger;
   /** Starts a thread that speaks as srp_worker.ts does. */
   readonly createWorker?: () => Worker;
+  /** Told of every job. Default: nobody is. */
+  readonly around?: Around;
 }
 
 interface Pending {
@@ -68,17 +71,19 @@ export class SrpPool {
   readonly #queueLimit: number;
   readonly #log: Logger;
   readonly #createWorker: () => Worker;
+  readonly #around: Around | undefined;
   readonly #threads = new Set<Thread>();
   readonly #queue: Pending[] = [];
   readonly #restarts = new Set<NodeJS.Timeout>();
   #delayMs = FIRST_DELAY_MS;
   #stopped = false;
 
-  constructor({ workers, queueLimit, log, createWorker = createSrpWorker }: SrpPoolOptions) {
+  constructor({ workers, queueLimit, log, createWorker = createSrpWorker, around }: SrpPoolOptions) {
     this.#workers = workers;
     this.#queueLimit = queueLimit;
     this.#log = log;
     this.#createWorker = createWorker;
+    this.#around = around;
     this.#startThread();
   }
 
@@ -110,6 +115,11 @@ export class SrpPool {
   }
 
   #run<T>(job: Job): Promise<T> {
+    if (this.#around === undefined) return this.#queued(job);
+    return this.#around('srp', job.kind, () => this.#queued<T>(job));
+  }
+
+  #queued<T>(job: Job): Promise<T> {
     if (this.#stopped) return Promise.reject(new SrpWorkerLostError());
     if (this.#queue.length >= this.#queueLimit) return Promise.reject(new SrpQueueFullError());
     return new Promise<T>((resolve, reject) => {

@@ -2,6 +2,7 @@ import { randomFillSync } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
 import { expect } from 'chai';
+import type { Around } from '../../../src/database/around.ts';
 import { bytesToHex, hexToBytes } from '../../../src/protocol/bytes.ts';
 import { createLogger } from '../../../src/server/log.ts';
 import {
@@ -54,6 +55,26 @@ const failingOnce = (onJob: string, times = 1) => {
 describe('the pool of log-in threads', () => {
   let pool: SrpPool;
   afterEach(() => pool.stop());
+
+  it('tells of a refused job and of one that is done, by its kind', async () => {
+    const told: [string, string, boolean][] = [];
+    const around: Around = async (kind, detail, run) => {
+      const outcome = await Promise.allSettled([run()]);
+      told.push([kind, detail, outcome[0].status === 'fulfilled']);
+      if (outcome[0].status === 'rejected') throw outcome[0].reason;
+      return outcome[0].value;
+    };
+    pool = new SrpPool({ workers: 1, queueLimit: 1, log, around });
+    await pool.startHandshake(start());
+    await pool.verifyClientProof(check());
+    await pool.stop();
+    expect(await errorOf(pool.startHandshake(start()))).to.be.instanceOf(SrpWorkerLostError);
+    expect(told).to.deep.equal([
+      ['srp', 'start', true],
+      ['srp', 'verify', true],
+      ['srp', 'start', false],
+    ]);
+  });
 
   it('refuses a job at once when its queue is full, and takes jobs again when it is not', async () => {
     pool = new SrpPool({ workers: 1, queueLimit: 3, log });
