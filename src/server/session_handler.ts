@@ -18,12 +18,11 @@ import {
   CONSUME_LOGIN_ATTEMPT,
   DELETE_ALL_SESSIONS,
   DELETE_SESSION,
-  EVICT_SESSIONS,
   FIND_LOGIN,
   INSERT_LOGIN_ATTEMPT,
-  INSERT_SESSION,
   LIST_SESSIONS,
   LOCK_FOR_LOGIN,
+  OPEN_SESSION,
 } from '../database/user_statements.ts';
 import { loginResultAad } from '../protocol/aad.ts';
 import { loginContext, PROTOCOL_VERSION } from '../protocol/handshake.ts';
@@ -278,25 +277,27 @@ export class SessionHandler implements HandlerOf<typeof SessionService> {
   ): Promise<Uint8Array> {
     const { sessionId, userId } = session;
     const sealed = this.#keys.sealer.seal('login_sessions', 'session_key', sessionRowId(session), sessionKey);
-    const { evicted, header } = await this.#database.transaction(async (transaction) => {
-      const { rows } = await transaction.execute(LOCK_FOR_LOGIN, [userId]);
-      if (rows[0]?.credential_generation !== generation) throw notDecrypted();
-      const evictions = await transaction.execute(EVICT_SESSIONS, [
-        userId,
-        this.#limits.maxSessionsPerUser - 1,
-      ]);
-      await transaction.execute(INSERT_SESSION, [
-        sessionId,
-        userId,
-        sealed,
-        maximumRequests === -1n ? null : maximumRequests,
-        expirySeconds === -1n ? null : Number(expirySeconds),
-      ]);
-      return { evicted: evictions.rows, header: rows[0]!.encrypted_vault_header as Buffer };
-    });
+    const [locked, opened] = await this.#database.batch([
+      { text: LOCK_FOR_LOGIN, values: [userId] },
+      {
+        text: OPEN_SESSION,
+        values: [
+          sessionId,
+          userId,
+          sealed,
+          maximumRequests === -1n ? null : maximumRequests,
+          expirySeconds === -1n ? null : expirySeconds,
+          generation,
+          this.#limits.maxSessionsPerUser - 1,
+        ],
+      },
+    ]);
+    const [account] = locked!.rows;
+    if (account?.credential_generation !== generation) throw notDecrypted();
+    const evicted = opened!.rows;
     for (const row of evicted) this.#sessionKeys.forget(row.id as string);
     if (evicted.length > 0) this.#feed.touch(userId);
-    return this.#credentials.openHeader('users', userId, '', header);
+    return this.#credentials.openHeader('users', userId, '', account.encrypted_vault_header as Buffer);
   }
 }
 
