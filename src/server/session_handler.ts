@@ -100,13 +100,15 @@ export class SessionHandler implements HandlerOf<typeof SessionService> {
     this.#random = parts.random;
   }
 
-  /** The same work for a known and an unknown name: both make the decoy, fetch and open one row, and keep an attempt. */
+  /** The same work for a known and an unknown name: both make decoy salts, fetch and open one row, and keep an attempt. */
   async startSession({ usernameHash, clientProtocol }: StartSessionRequest, { peerAddress }: PublicCall) {
     const lookup = this.#keys.usernameLookup(usernameHash);
     await this.#rateLimits.beginHandshake(peerAddress, lookup);
     const { rows } = await this.#database.reads.execute(FIND_LOGIN, [lookup, ...this.#decoys.columns]);
     const user = rows[0] as LoginRow;
-    const { srpSalt, srpVerifier, masterKeySalt, kdf } = this.#genuineOrDecoy(user, usernameHash);
+    const { srpVerifier, kdf, ...opened } = this.#openedOrDecoy(user);
+    const decoySalts = this.#decoys.salts(usernameHash);
+    const { srpSalt, masterKeySalt } = user.id === null ? decoySalts : opened;
 
     const privateB = privateExponent(this.#random);
     const ephemeralId = crypto.randomUUID();
@@ -148,7 +150,7 @@ export class SessionHandler implements HandlerOf<typeof SessionService> {
       attempt.id !== null &&
       attempt.username_lookup.equals(lookup) &&
       attempt.credential_generation === attempt.attempt_generation;
-    const credentials = this.#genuineOrDecoy(genuine ? attempt : undefined, usernameHash);
+    const credentials = this.#openedOrDecoy(genuine ? attempt : undefined);
     const privateB =
       attempt === undefined
         ? privateExponent(this.#random)
@@ -251,17 +253,11 @@ export class SessionHandler implements HandlerOf<typeof SessionService> {
     return {};
   }
 
-  /** The user's credentials, or the name's decoy where there is no user; both are made whichever is wanted. */
-  #genuineOrDecoy(user: LoginRow | undefined, usernameHash: Uint8Array): LoginCredentials {
-    const decoy = this.#decoys.credentials(usernameHash);
+  /** The user's credentials, or nobody's where there is no user: one row is opened either way. */
+  #openedOrDecoy(user: LoginRow | undefined): LoginCredentials {
     const id = user?.id ?? null;
-    const opened = this.#credentials.openLogin(
-      'users',
-      id ?? this.#decoys.rowId,
-      '',
-      id === null ? this.#decoys.row : user!,
-    );
-    return id === null ? decoy : opened;
+    const [rowId, row] = id === null ? [this.#decoys.rowId, this.#decoys.row] : [id, user!];
+    return this.#credentials.openLogin('users', rowId, '', row);
   }
 
   /**
