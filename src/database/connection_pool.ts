@@ -4,6 +4,7 @@ import type { PostgresPool, PostgresPoolClient } from 'kysely';
 import pg from 'pg';
 import { NamedStatementClient } from './named_statement_client.ts';
 import { toFault } from './sqlstate.ts';
+import type { BatchStatement } from './statement_batch.ts';
 import { WatchedClient } from './watched_client.ts';
 
 /** Where the database is: fields of pg's configuration, or a URL. */
@@ -68,10 +69,15 @@ export function clientConfig(connection: ConnectionOptions, options?: string): p
   return { connectionString: url.href, ...(options !== undefined && { options: all }) };
 }
 
-/** A pool for the query builder that also runs single statements by itself: the way of every hot call. */
+/** Rows by column, as pg reads them. */
+type Rows = { rows: Record<string, unknown>[] };
+
+/** A pool for the query builder that also runs statements by itself: the way of every hot call. */
 export interface StatementPool extends PostgresPool {
   /** Runs one statement in its own transaction. Throws DatabaseFault. */
-  execute(text: string, parameters: readonly unknown[]): Promise<{ rows: Record<string, unknown>[] }>;
+  execute(text: string, parameters: readonly unknown[]): Promise<Rows>;
+  /** Runs at least two statements in one transaction and one round trip. Throws DatabaseFault. */
+  batch(statements: readonly BatchStatement[]): Promise<Rows[]>;
   load(): PoolLoad;
 }
 
@@ -118,16 +124,20 @@ export function openPool(poolOptions: PoolOptions): StatementPool {
     return client as WatchedPoolClient;
   }
 
-  async function execute(text: string, parameters: readonly unknown[]) {
+  async function withClient<T>(work: (client: WatchedPoolClient) => Promise<T>): Promise<T> {
     const client = await checkOut();
     try {
-      return await client.statement(text, parameters as unknown[]);
+      return await work(client);
     } catch (error) {
       throw client.judge(error);
     } finally {
       client.release(!isReusable(client));
     }
   }
+
+  const execute = (text: string, parameters: readonly unknown[]) =>
+    withClient((client) => client.statement(text, parameters as unknown[]));
+  const batch = (statements: readonly BatchStatement[]) => withClient((client) => client.batch(statements));
 
   async function connect(): Promise<PostgresPoolClient> {
     const client = await checkOut();
@@ -155,7 +165,7 @@ export function openPool(poolOptions: PoolOptions): StatementPool {
     ended ??= pool.end();
     return ended;
   };
-  return { options: pool.options, connect, execute, end, load } as StatementPool;
+  return { options: pool.options, connect, execute, batch, end, load } as StatementPool;
 }
 
 type WatchedPoolClient = pg.PoolClient & WatchedClient & { getTransactionStatus(): string | null };

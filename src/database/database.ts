@@ -16,8 +16,10 @@ import { entities } from './entities/index.ts';
 import { MIGRATION_OPTIONS } from './migrations/options.ts';
 import { NotificationListener } from './notification_listener.ts';
 import { DatabaseFault, toFault } from './sqlstate.ts';
+import type { BatchStatement } from './statement_batch.ts';
 
 export type { ConnectionOptions } from './connection_pool.ts';
+export type { BatchStatement } from './statement_batch.ts';
 
 /** A row by column: uuid as text, bigint as BigInt, bytea as Buffer, timestamptz as Date. */
 export type Row = Record<string, unknown>;
@@ -157,6 +159,16 @@ export class Database {
   transaction<T>(work: (transaction: Transaction) => Promise<T>): Promise<T> {
     const { around } = this.#options;
     const run = () => untilSettled(this.#poolSize, this.#onFull, () => this.#transaction(work));
+    return around === undefined ? run() : around('transaction', '', run);
+  }
+
+  /**
+   * Runs at least two statements in a durable transaction that takes one round trip, again when it met a conflict; rows for
+   * each. Each sees what was committed before it began, so what follows a lock is decided under it. Throws DatabaseFault.
+   */
+  batch(statements: readonly BatchStatement[]): Promise<{ rows: Row[] }[]> {
+    const { around } = this.#options;
+    const run = () => untilSettled(this.#poolSize, this.#onFull, () => this.#pools.writes.batch(statements));
     return around === undefined ? run() : around('transaction', '', run);
   }
 

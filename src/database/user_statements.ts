@@ -64,16 +64,20 @@ export const LOCK_FOR_LOGIN =
 /** A log-in session `s` that lives. */
 const LIVE_SESSION = `s.kind = 1 and ${unexpired('s')}`;
 
-/** Makes room for one more log-in session: those used longest ago go. $1 user id, $2 how many may be there afterwards. */
-export const EVICT_SESSIONS = `delete from login_sessions where id in (
-  select s.id from login_sessions s where s.user_id = $1 and ${LIVE_SESSION}
-  order by s.last_used_at desc, s.created_at desc, s.id offset $2::int
+/**
+ * Opens a log-in session of the locked account while its credentials are of a generation, and makes room for it: those used
+ * longest ago go. $1 id, $2 user id, $3 sealed K, $4 maximum of requests or null, $5 seconds to live or null, $6 generation,
+ * $7 how many may be there beside it. Rows: those that went.
+ */
+export const OPEN_SESSION = `with account as (select id from users where id = $2 and credential_generation = $6),
+opened as (
+  insert into login_sessions (id, user_id, session_key, kind, maximum_requests, expires_at, last_used_at, created_at)
+  select $1, id, $3, 1, $4, clock_timestamp() + make_interval(secs => $5), clock_timestamp(), clock_timestamp() from account
+)
+delete from login_sessions where id in (
+  select s.id from account, login_sessions s where s.user_id = $2 and ${LIVE_SESSION}
+  order by s.last_used_at desc, s.created_at desc, s.id offset $7::int
 ) returning id`;
-
-/** Opens a log-in session. $1 id, $2 user id, $3 sealed K, $4 maximum of requests or null, $5 seconds to live or null. */
-export const INSERT_SESSION = `insert into login_sessions
-  (id, user_id, session_key, kind, maximum_requests, expires_at, last_used_at, created_at)
-values ($1, $2, $3, 1, $4, clock_timestamp() + make_interval(secs => $5), clock_timestamp(), clock_timestamp())`;
 
 /** The user's live log-in sessions, oldest first; the one that asks as this request leaves it. */
 export const LIST_SESSIONS = gatedRead(`result as (

@@ -1,7 +1,7 @@
 /**
- * What an unknown name is answered with: salts that stay the same for ever, the parameters that clients use by default,
- * and a verifier for which nobody knows a password. Made from a server secret, so an attacker cannot tell them from real
- * ones.
+ * What an unknown name is answered with: salts of its own that stay the same for ever, the parameters that clients use by
+ * default, and a verifier for which nobody knows a password. Made from a server secret, so an attacker cannot tell them from
+ * real ones. One verifier serves all names, since B tells nothing of it: a fresh g^b hides it.
  */
 import { hkdfSync } from 'node:crypto';
 import type { ColumnSealer } from '../database/column_sealer.ts';
@@ -16,7 +16,7 @@ export interface DecoySecrets {
 }
 
 export class Decoys {
-  /** A sealed row of nobody, opened when a name is unknown so that both ways cost the same. */
+  /** The sealed credentials of nobody, opened when a name is unknown so that both ways cost the same. */
   readonly row: LoginCredentialRow;
   /** The columns of `row` as parameters of a statement. */
   readonly columns: readonly (Buffer | number)[];
@@ -29,33 +29,42 @@ export class Decoys {
   constructor(secrets: DecoySecrets, sealer: ColumnSealer) {
     this.#secrets = secrets;
     this.rowId = crypto.randomUUID();
-    const nobody = this.credentials(new Uint8Array(32));
-    this.publicB = nobody.srpVerifier;
-    const [srpSalt, srpVerifier, masterKeySalt] = new CredentialSealer(sealer).seal('users', this.rowId, '', {
-      ...nobody,
-      encryptedVaultHeader: new Uint8Array(0),
+    const nobody = new Uint8Array(32);
+    // A group element without a known logarithm.
+    const material = hkdfSync(
+      'sha512',
+      secrets.decoySecret('decoy verifier', nobody),
+      '',
+      '',
+      GROUP_ELEMENT_BYTES,
+    );
+    const srpVerifier = padGroupElement(bytesToBigint(new Uint8Array(material)) % GROUP.N);
+    this.publicB = srpVerifier;
+    const kdf = DEFAULT_KDF_PARAMETERS;
+    const encryptedVaultHeader = new Uint8Array(0);
+    const [srpSalt, verifier, masterKeySalt] = new CredentialSealer(sealer).seal('users', this.rowId, '', {
+      ...this.salts(nobody),
+      srpVerifier,
+      kdf,
+      encryptedVaultHeader,
     });
     this.row = {
       srp_salt: srpSalt as Buffer,
-      srp_verifier: srpVerifier as Buffer,
+      srp_verifier: verifier as Buffer,
       master_key_salt: masterKeySalt as Buffer,
-      kdf_algorithm: nobody.kdf.algorithm,
-      kdf_memory_kib: nobody.kdf.memoryKib,
-      kdf_iterations: nobody.kdf.iterations,
-      kdf_parallelism: nobody.kdf.parallelism,
+      kdf_algorithm: kdf.algorithm,
+      kdf_memory_kib: kdf.memoryKib,
+      kdf_iterations: kdf.iterations,
+      kdf_parallelism: kdf.parallelism,
     };
     this.columns = Object.values(this.row) as (Buffer | number)[];
   }
 
-  /** The decoy of a name (32 bytes). The verifier is a group element without a known logarithm. */
-  credentials(usernameHash: Uint8Array): LoginCredentials {
-    const secret = (label: string) => this.#secrets.decoySecret(label, usernameHash);
-    const verifier = hkdfSync('sha512', secret('decoy verifier'), '', '', GROUP_ELEMENT_BYTES);
+  /** The salts of a name (32 bytes), 32 bytes each. */
+  salts(usernameHash: Uint8Array): Pick<LoginCredentials, 'srpSalt' | 'masterKeySalt'> {
     return {
-      srpSalt: secret('decoy srp salt'),
-      masterKeySalt: secret('decoy master key salt'),
-      kdf: DEFAULT_KDF_PARAMETERS,
-      srpVerifier: padGroupElement(bytesToBigint(new Uint8Array(verifier)) % GROUP.N),
+      srpSalt: this.#secrets.decoySecret('decoy srp salt', usernameHash),
+      masterKeySalt: this.#secrets.decoySecret('decoy master key salt', usernameHash),
     };
   }
 }

@@ -18,12 +18,11 @@ import {
   CONSUME_LOGIN_ATTEMPT,
   DELETE_ALL_SESSIONS,
   DELETE_SESSION,
-  EVICT_SESSIONS,
   FIND_LOGIN,
   INSERT_LOGIN_ATTEMPT,
-  INSERT_SESSION,
   LIST_SESSIONS,
   LOCK_FOR_LOGIN,
+  OPEN_SESSION,
 } from '../database/user_statements.ts';
 import { loginResultAad } from '../protocol/aad.ts';
 import { loginContext, PROTOCOL_VERSION } from '../protocol/handshake.ts';
@@ -101,13 +100,15 @@ export class SessionHandler implements HandlerOf<typeof SessionService> {
     this.#random = parts.random;
   }
 
-  /** The same work for a known and an unknown name: both make the decoy, fetch and open one row, and keep an attempt. */
+  /** The same work for a known and an unknown name: both make decoy salts, fetch and open one row, and keep an attempt. */
   async startSession({ usernameHash, clientProtocol }: StartSessionRequest, { peerAddress }: PublicCall) {
     const lookup = this.#keys.usernameLookup(usernameHash);
     await this.#rateLimits.beginHandshake(peerAddress, lookup);
     const { rows } = await this.#database.reads.execute(FIND_LOGIN, [lookup, ...this.#decoys.columns]);
     const user = rows[0] as LoginRow;
-    const { srpSalt, srpVerifier, masterKeySalt, kdf } = this.#genuineOrDecoy(user, usernameHash);
+    const { srpVerifier, kdf, ...opened } = this.#openedOrDecoy(user);
+    const decoySalts = this.#decoys.salts(usernameHash);
+    const { srpSalt, masterKeySalt } = user.id === null ? decoySalts : opened;
 
     const privateB = privateExponent(this.#random);
     const ephemeralId = crypto.randomUUID();
@@ -149,7 +150,7 @@ export class SessionHandler implements HandlerOf<typeof SessionService> {
       attempt.id !== null &&
       attempt.username_lookup.equals(lookup) &&
       attempt.credential_generation === attempt.attempt_generation;
-    const credentials = this.#genuineOrDecoy(genuine ? attempt : undefined, usernameHash);
+    const credentials = this.#openedOrDecoy(genuine ? attempt : undefined);
     const privateB =
       attempt === undefined
         ? privateExponent(this.#random)
@@ -252,17 +253,11 @@ export class SessionHandler implements HandlerOf<typeof SessionService> {
     return {};
   }
 
-  /** The user's credentials, or the name's decoy where there is no user; both are made whichever is wanted. */
-  #genuineOrDecoy(user: LoginRow | undefined, usernameHash: Uint8Array): LoginCredentials {
-    const decoy = this.#decoys.credentials(usernameHash);
+  /** The user's credentials, or nobody's where there is no user: one row is opened either way. */
+  #openedOrDecoy(user: LoginRow | undefined): LoginCredentials {
     const id = user?.id ?? null;
-    const opened = this.#credentials.openLogin(
-      'users',
-      id ?? this.#decoys.rowId,
-      '',
-      id === null ? this.#decoys.row : user!,
-    );
-    return id === null ? decoy : opened;
+    const [rowId, row] = id === null ? [this.#decoys.rowId, this.#decoys.row] : [id, user!];
+    return this.#credentials.openLogin('users', rowId, '', row);
   }
 
   /**
@@ -278,25 +273,27 @@ export class SessionHandler implements HandlerOf<typeof SessionService> {
   ): Promise<Uint8Array> {
     const { sessionId, userId } = session;
     const sealed = this.#keys.sealer.seal('login_sessions', 'session_key', sessionRowId(session), sessionKey);
-    const { evicted, header } = await this.#database.transaction(async (transaction) => {
-      const { rows } = await transaction.execute(LOCK_FOR_LOGIN, [userId]);
-      if (rows[0]?.credential_generation !== generation) throw notDecrypted();
-      const evictions = await transaction.execute(EVICT_SESSIONS, [
-        userId,
-        this.#limits.maxSessionsPerUser - 1,
-      ]);
-      await transaction.execute(INSERT_SESSION, [
-        sessionId,
-        userId,
-        sealed,
-        maximumRequests === -1n ? null : maximumRequests,
-        expirySeconds === -1n ? null : Number(expirySeconds),
-      ]);
-      return { evicted: evictions.rows, header: rows[0]!.encrypted_vault_header as Buffer };
-    });
+    const [locked, opened] = await this.#database.batch([
+      { text: LOCK_FOR_LOGIN, values: [userId] },
+      {
+        text: OPEN_SESSION,
+        values: [
+          sessionId,
+          userId,
+          sealed,
+          maximumRequests === -1n ? null : maximumRequests,
+          expirySeconds === -1n ? null : expirySeconds,
+          generation,
+          this.#limits.maxSessionsPerUser - 1,
+        ],
+      },
+    ]);
+    const [account] = locked!.rows;
+    if (account?.credential_generation !== generation) throw notDecrypted();
+    const evicted = opened!.rows;
     for (const row of evicted) this.#sessionKeys.forget(row.id as string);
     if (evicted.length > 0) this.#feed.touch(userId);
-    return this.#credentials.openHeader('users', userId, '', header);
+    return this.#credentials.openHeader('users', userId, '', account.encrypted_vault_header as Buffer);
   }
 }
 

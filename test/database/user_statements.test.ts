@@ -80,26 +80,47 @@ describe('the statements of accounts and sessions', () => {
     ).to.deep.equal([]);
   });
 
+  const open = (
+    generation: bigint,
+    beside: number,
+    limits: readonly [bigint | null, bigint | null] = [null, null],
+  ) => {
+    const id = newId();
+    const values = [id, world.userId, blob(64), ...limits, generation, beside];
+    return execute(statements.OPEN_SESSION, values).then((ended) => ({ id, ended }));
+  };
+  const sessions = async () =>
+    (await world.test.query('select id from login_sessions where user_id = $1', [world.userId])).map(
+      ({ id }) => id,
+    );
+
+  it('open no session and end none for credentials of another generation', async () => {
+    const before = await sessions();
+    expect((await open(1n, 0)).ended).to.deep.equal([]);
+    expect(await sessions()).to.deep.equal(before);
+  });
+
   it('make room by ending those used longest ago, and do not count the dead and those of a change', async () => {
     await world.test.query('delete from login_sessions where user_id = $1', [world.userId]);
     const oldest = await world.newSession({ last_used_at: ago(50) });
     const newer = await world.newSession({ last_used_at: ago(10) });
     const newest = await world.newSession({ last_used_at: ago(1) });
-    await world.newSession({ last_used_at: ago(90), expires_at: ago(1) });
-    await world.newSession({ last_used_at: ago(90), maximum_requests: 1, request_count: 1 });
-    await world.newSession({ last_used_at: ago(90), kind: 2 });
-    expect(await execute(statements.EVICT_SESSIONS, [world.userId, 3])).to.deep.equal([]);
-    expect(await execute(statements.EVICT_SESSIONS, [world.userId, 1])).to.have.deep.members([
-      { id: oldest },
-      { id: newer },
-    ]);
-    expect(await execute(statements.EVICT_SESSIONS, [world.userId, 0])).to.deep.equal([{ id: newest }]);
+    const others = [
+      await world.newSession({ last_used_at: ago(90), expires_at: ago(1) }),
+      await world.newSession({ last_used_at: ago(90), maximum_requests: 1, request_count: 1 }),
+      await world.newSession({ last_used_at: ago(90), kind: 2 }),
+    ];
+    const first = await open(0n, 3);
+    expect(first.ended).to.deep.equal([]);
+    const second = await open(0n, 2);
+    expect(second.ended).to.have.deep.members([{ id: oldest }, { id: newer }]);
+    const third = await open(0n, 0);
+    expect(third.ended).to.have.deep.members([newest, first.id, second.id].map((id) => ({ id })));
+    expect(await sessions()).to.have.members([third.id, ...others]);
   });
 
   it('open a session with its limits, or without', async () => {
-    const [limited, unlimited] = [newId(), newId()];
-    await execute(statements.INSERT_SESSION, [limited, world.userId, blob(64), 5n, 4_294_967_296]);
-    await execute(statements.INSERT_SESSION, [unlimited, world.userId, blob(64), null, null]);
+    const [limited, unlimited] = [(await open(0n, 63, [5n, 4_294_967_296n])).id, (await open(0n, 63)).id];
     const rows = await world.test.query(
       'select id, maximum_requests, extract(epoch from expires_at - created_at)::bigint as s from login_sessions where id = any($1) order by maximum_requests nulls last',
       [[limited, unlimited]],

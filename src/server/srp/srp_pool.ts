@@ -4,7 +4,8 @@ import { Worker } from 'node:worker_threads';
 import type { Around } from '../../database/around.ts';
 import type { LogFields, Logger } from '../log.ts';
 import type { HandshakeStart, ProofCheck, ProofResult } from './srp_arithmetic.ts';
-import type { Answer, Job } from './srp_worker.ts';
+import { type Job, type Outcome, packJob, unpackOutcome } from './srp_messages.ts';
+import type { Answer } from './srp_worker.ts';
 
 /** More jobs wait than the queue takes. */
 export class SrpQueueFullError extends Error {
@@ -36,8 +37,9 @@ export interface SrpPoolOptions {
 }
 
 interface Pending {
-  readonly job: Job;
-  readonly resolve: (output: never) => void;
+  /** The job, packed; empty once it is with its thread. */
+  readonly job: ArrayBuffer;
+  readonly resolve: (outcome: Outcome) => void;
   readonly reject: (error: Error) => void;
 }
 
@@ -89,12 +91,12 @@ export class SrpPool {
 
   /** B of a log-in. Rejects with SrpQueueFullError or SrpWorkerLostError. */
   startHandshake(input: HandshakeStart): Promise<{ publicB: Uint8Array }> {
-    return this.#run({ kind: 'start', input });
+    return this.#run({ kind: 'start', input }) as Promise<{ publicB: Uint8Array }>;
   }
 
   /** Whether M1 is right, and then K and M2. Rejects with SrpQueueFullError or SrpWorkerLostError. */
   verifyClientProof(input: ProofCheck): Promise<ProofResult> {
-    return this.#run({ kind: 'verify', input });
+    return this.#run({ kind: 'verify', input }) as Promise<ProofResult>;
   }
 
   /** Jobs that wait, threads that work and threads there are, and the most there may be. */
@@ -108,23 +110,22 @@ export class SrpPool {
     this.#stopped = true;
     for (const timer of this.#restarts) clearTimeout(timer);
     for (const { job, reject } of this.#queue.splice(0)) {
-      job.input.privateB.fill(0);
+      new Uint8Array(job).fill(0);
       reject(new SrpWorkerLostError());
     }
     await Promise.all([...this.#threads].map(({ worker }) => worker.terminate()));
   }
 
-  #run<T>(job: Job): Promise<T> {
+  #run(job: Job): Promise<Outcome> {
     if (this.#around === undefined) return this.#queued(job);
-    return this.#around('srp', job.kind, () => this.#queued<T>(job));
+    return this.#around('srp', job.kind, () => this.#queued(job));
   }
 
-  #queued<T>(job: Job): Promise<T> {
+  #queued(job: Job): Promise<Outcome> {
     if (this.#stopped) return Promise.reject(new SrpWorkerLostError());
     if (this.#queue.length >= this.#queueLimit) return Promise.reject(new SrpQueueFullError());
-    return new Promise<T>((resolve, reject) => {
-      const copy = { kind: job.kind, input: copyParts(job.input) } as unknown as Job;
-      this.#queue.push({ job: copy, resolve: resolve as (output: never) => void, reject });
+    return new Promise((resolve, reject) => {
+      this.#queue.push({ job: packJob(job), resolve, reject });
       this.#dispatch();
     });
   }
@@ -135,12 +136,8 @@ export class SrpPool {
       if (!thread.ready || thread.pending !== undefined) continue;
       const pending = this.#queue.shift()!;
       thread.pending = pending;
-      const parts: Uint8Array[] = Object.values(pending.job.input);
       // Moved, not copied: no b stays behind here.
-      thread.worker.postMessage(
-        pending.job,
-        parts.map(({ buffer }) => buffer as ArrayBuffer),
-      );
+      thread.worker.postMessage(pending.job, [pending.job]);
     }
     if (this.#queue.length > 0 && this.#mayGrow()) this.#startThread();
   }
@@ -170,7 +167,7 @@ export class SrpPool {
   }
 
   #onAnswer(thread: Thread, answer: Answer): void {
-    if (answer.kind === 'ready') {
+    if (!(answer instanceof ArrayBuffer) && answer.kind === 'ready') {
       thread.ready = true;
       this.#delayMs = FIRST_DELAY_MS;
       if (answer.arithmetic === 'bigint') {
@@ -179,7 +176,7 @@ export class SrpPool {
     } else {
       const pending = thread.pending;
       thread.pending = undefined;
-      if (answer.kind === 'done') pending?.resolve(answer.output as never);
+      if (answer instanceof ArrayBuffer) pending?.resolve(unpackOutcome(answer));
       else pending?.reject(new Error(answer.message));
     }
     this.#dispatch();
@@ -200,10 +197,4 @@ export class SrpPool {
     this.#restarts.add(timer);
     this.#delayMs = Math.min(2 * this.#delayMs, LONGEST_DELAY_MS);
   }
-}
-
-/** Copies that can be moved. A Buffer may be a window on memory that it shares with other secrets: they stay here. */
-function copyParts(input: Job['input']): Record<string, Uint8Array> {
-  const parts: [string, Uint8Array][] = Object.entries(input);
-  return Object.fromEntries(parts.map(([name, part]) => [name, Uint8Array.from(part)]));
 }

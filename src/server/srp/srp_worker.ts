@@ -2,24 +2,14 @@
 import { constants, getPriority, setPriority } from 'node:os';
 import { parentPort } from 'node:worker_threads';
 import { createServerModexp, type ServerModexp } from './server_modexp.ts';
-import {
-  type HandshakeStart,
-  type ProofCheck,
-  type ProofResult,
-  startHandshake,
-  verifyClientProof,
-} from './srp_arithmetic.ts';
+import { startHandshake, verifyClientProof } from './srp_arithmetic.ts';
+import { packOutcome, unpackJob } from './srp_messages.ts';
 
-/** What the pool asks. Every part lies in an ArrayBuffer of its own and moves to the thread. */
-export type Job =
-  | { readonly kind: 'start'; readonly input: HandshakeStart }
-  | { readonly kind: 'verify'; readonly input: ProofCheck };
-
-/** What a worker says: that it is ready and by what arithmetic, or the outcome of its job. Outputs move, too. */
+/** What a worker says: that it is ready and by what arithmetic, the outcome of its job as it was packed, or that it failed. */
 export type Answer =
   | { readonly kind: 'ready'; readonly arithmetic: ServerModexp['arithmetic'] }
-  | { readonly kind: 'done'; readonly output: { readonly publicB: Uint8Array } | ProofResult }
-  | { readonly kind: 'failed'; readonly message: string };
+  | { readonly kind: 'failed'; readonly message: string }
+  | ArrayBuffer;
 
 const port = parentPort!;
 
@@ -36,21 +26,16 @@ if (process.platform === 'linux') {
 const { power, arithmetic } = createServerModexp();
 port.postMessage({ kind: 'ready', arithmetic } satisfies Answer);
 
-port.on('message', (job: Job) => {
-  const answer = outcomeOf(job);
-  job.input.privateB.fill(0);
-  job.input.verifier.fill(0);
-  const output = answer.kind === 'done' ? Object.values<unknown>(answer.output) : [];
-  port.postMessage(
-    answer,
-    output.filter((part) => part instanceof Uint8Array).map(({ buffer }) => buffer as ArrayBuffer),
-  );
+port.on('message', (packed: ArrayBuffer) => {
+  const answer = answerTo(packed);
+  new Uint8Array(packed).fill(0);
+  port.postMessage(answer, answer instanceof ArrayBuffer ? [answer] : []);
 });
 
-function outcomeOf({ kind, input }: Job): Answer {
+function answerTo(packed: ArrayBuffer): Answer {
   try {
-    const output = kind === 'start' ? startHandshake(input, power) : verifyClientProof(input, power);
-    return { kind: 'done', output };
+    const { kind, input } = unpackJob(packed);
+    return packOutcome(kind === 'start' ? startHandshake(input, power) : verifyClientProof(input, power));
   } catch (error) {
     return { kind: 'failed', message: error instanceof Error ? error.message : 'unknown' };
   }

@@ -169,22 +169,20 @@ describe('the pool of log-in threads', () => {
     expect(await errorOf(pool.startHandshake(start()))).to.be.instanceOf(SrpWorkerLostError);
   });
 
-  it('gives a thread the bytes of a job and nothing that lies beside them', async () => {
-    const seen = new Worker(
-      `const { parentPort } = require('node:worker_threads');
-       parentPort.postMessage({ kind: 'ready', arithmetic: 'openssl' });
-       parentPort.on('message', ({ input }) => parentPort.postMessage({
-         kind: 'done', output: Object.values(input).map(({ buffer }) => buffer.byteLength) }));`,
-      { eval: true },
-    );
-    pool = new SrpPool({ workers: 1, queueLimit: 10, log, createWorker: () => seen });
-    const neighbours = Buffer.alloc(4096, 1);
-    const input = { verifier: neighbours.subarray(0, 512), privateB: neighbours.subarray(512, 552) };
-    expect(await pool.startHandshake(input)).to.deep.equal([512, 40]);
-    expect(
-      neighbours.every((byte) => byte === 1),
-      'the caller’s own bytes stay',
-    ).to.equal(true);
+  it('moves a job to its thread, and keeps nothing of it', async () => {
+    const thread = createSrpWorker();
+    const posted: ArrayBuffer[] = [];
+    const postMessage = thread.postMessage.bind(thread);
+    thread.postMessage = (message: ArrayBuffer, transfer) => {
+      posted.push(message);
+      postMessage(message, transfer as ArrayBuffer[]);
+    };
+    pool = new SrpPool({ workers: 1, queueLimit: 10, log, createWorker: () => thread });
+    const input = start();
+    const [started, proof] = [await pool.startHandshake(input), await pool.verifyClientProof(check())];
+    expect(posted.map(({ detached }) => detached)).to.deep.equal([true, true]);
+    expect(input, 'the caller’s own bytes stay').to.deep.equal(start());
+    expect([bytesToHex(started.publicB), proof.ok]).to.deep.equal([logins[0].B, true]);
   });
 
   it('answers many jobs, each its own', async () => {
