@@ -64,9 +64,10 @@ export async function copyExactly(
     await copySequence(from, to);
     await proveTables(to, copied);
   }
+  // Before the commit, as rows are frozen: what a transaction writes into tables of its own needs no log.
+  await to.query('analyze');
   await from.query('commit');
   await to.query('commit');
-  await to.query('analyze');
   return copied;
 }
 
@@ -110,7 +111,7 @@ async function copyTable({
         yield piece;
       }
     },
-    to.query(copyFrom(`copy ${name} (${columns.join(', ')}) from stdin`)),
+    to.query(copyFrom(`copy ${name} (${columns.join(', ')}) from stdin with (freeze)`)),
   );
   const tallied = tally.end();
   if (tallied.rows !== of) throw new ExactCopyError(`its table ${name} did not come whole`);

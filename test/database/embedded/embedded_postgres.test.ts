@@ -94,13 +94,14 @@ describe('the embedded PostgreSQL', function () {
 
     it('a database of a major version that it does not go on from, with what to do, and changes nothing', async () => {
       const dataDir = await used();
-      writeFileSync(join(cluster(dataDir), 'PG_VERSION'), '16\n');
+      const major = Number(postgresBinaries().majorVersion);
+      writeFileSync(join(cluster(dataDir), 'PG_VERSION'), `${major - 2}\n`);
       const before = listing(dataDir);
       const error = await rejection(start(dataDir));
       expect(error.name).to.equal('ForeignVersionError');
-      expect(error.message).to.match(/PostgreSQL 16.*PostgreSQL 18/);
+      expect(error.message).to.match(new RegExp(`PostgreSQL ${major - 2}.*PostgreSQL ${major}`));
       expect(listing(dataDir)).to.deep.equal(before);
-      writeFileSync(join(cluster(dataDir), 'PG_VERSION'), '18\n');
+      writeFileSync(join(cluster(dataDir), 'PG_VERSION'), `${major}\n`);
       await start(dataDir);
     });
 
