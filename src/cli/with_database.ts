@@ -11,7 +11,10 @@ import { DatabaseFault } from '../database/sqlstate.ts';
 import type { Config } from '../server/config.ts';
 import { createLogger } from '../server/log.ts';
 
-type Where = Pick<Config, 'dataDir' | 'databaseUrl'>;
+type Where = Pick<Config, 'dataDir' | 'databaseUrl'> & {
+  /** Whether an embedded database of the major version before is brought to this one. Default: yes, as the server does. */
+  readonly goOn?: boolean;
+};
 
 /**
  * Opens the database: by its URL, through the running server's PostgreSQL, or by starting that for as long as it takes.
@@ -38,13 +41,14 @@ export async function withDatabase<T>(
 
 /** As withDatabase, with what a connection takes. */
 export async function withConnection<T>(
-  { dataDir, databaseUrl }: Where,
+  where: Where,
   work: (connection: ConnectionOptions, isAlone: boolean) => Promise<T>,
 ): Promise<T> {
+  const { dataDir, databaseUrl } = where;
   if (databaseUrl !== undefined) return work({ connectionString: databaseUrl }, false);
   if (!hasEmbeddedDatabase(dataDir)) throw neverStarted(` in ${dataDir}`);
   try {
-    return await withStoppedServer({ dataDir, databaseUrl }, (connection) => work(connection, true));
+    return await withStoppedServer(where, (connection) => work(connection, true));
   } catch (error) {
     if (!(error instanceof DataDirectoryInUseError)) throw error;
     const { connection, close } = embeddedConnection(dataDir);
@@ -61,11 +65,11 @@ export async function withConnection<T>(
  * while a server runs.
  */
 export async function withStoppedServer<T>(
-  { dataDir, databaseUrl }: Where,
+  { dataDir, databaseUrl, goOn = true }: Where,
   work: (connection: ConnectionOptions) => Promise<T>,
 ): Promise<T> {
   if (databaseUrl !== undefined) return work({ connectionString: databaseUrl });
-  const postgres = await startEmbeddedPostgres({ dataDir, log: createLogger('warn') });
+  const postgres = await startEmbeddedPostgres({ dataDir, goOn, log: createLogger('warn') });
   try {
     return await work(postgres.connection);
   } finally {

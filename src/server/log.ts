@@ -30,6 +30,13 @@ export interface LogFields {
   readonly bytes?: number;
   /** How long something took. */
   readonly milliseconds?: number;
+  /** A table, rows of it, and how many it has. */
+  readonly table?: string;
+  readonly rows?: number;
+  readonly of?: number;
+  /** Major versions of PostgreSQL. */
+  readonly from?: string;
+  readonly to?: string;
 }
 
 const KNOWN_FIELDS: ReadonlySet<string> = new Set(
@@ -45,6 +52,11 @@ const KNOWN_FIELDS: ReadonlySet<string> = new Set(
     keyId: 0,
     bytes: 0,
     milliseconds: 0,
+    table: 0,
+    rows: 0,
+    of: 0,
+    from: 0,
+    to: 0,
   } satisfies Record<keyof LogFields, 0>),
 );
 

@@ -1,6 +1,9 @@
+import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { expect } from 'chai';
 import { withDatabase } from '../../src/cli/with_database.ts';
 import { startEmbeddedPostgres } from '../../src/database/embedded/embedded_postgres.ts';
+import { previousBinaries } from '../../src/database/embedded/postgres_binaries.ts';
 import { KeyFileError } from '../../src/database/key_file.ts';
 import { DatabaseFault } from '../../src/database/sqlstate.ts';
 import { recordingLog, remove, temporaryDirectory } from '../support/embedded.ts';
@@ -32,6 +35,19 @@ describe('the database for a command', function () {
     );
     expect(await rejection(missing)).to.be.instanceOf(KeyFileError);
     await empty.drop();
+  });
+
+  it('is refused to a command that changes nothing while it is of the major version before', async () => {
+    const dataDir = temporaryDirectory();
+    const cluster = join(dataDir, 'postgres', 'data');
+    mkdirSync(cluster, { recursive: true });
+    writeFileSync(join(cluster, 'PG_VERSION'), `${previousBinaries().majorVersion}\n`);
+    const work = () => Promise.reject(new Error('must not be called'));
+    expect((await rejection(withDatabase({ ...config, dataDir, goOn: false }, work))).name).to.equal(
+      'NextMajorPendingError',
+    );
+    expect(readdirSync(cluster)).to.deep.equal(['PG_VERSION']);
+    remove(dataDir);
   });
 
   it('is a fault when it cannot be reached by its URL', async () => {

@@ -55,6 +55,13 @@ describe('the container', () => {
     expect(() => new Function(health[2])).not.to.throw();
   });
 
+  it('lets install scripts run, which link the libraries of PostgreSQL, and gives a long start its time', () => {
+    const installs = instructions.filter((line) => line.startsWith('RUN npm '));
+    expect(installs).to.have.length(1);
+    expect(installs[0]).not.to.include('--ignore-scripts');
+    expect(dockerfile).to.match(/--start-period=\d+m /);
+  });
+
   it('copies files that there are, all of which the build may see, and has users of PostgreSQL a name', () => {
     const ignored = readFileSync(join(root, '.dockerignore'), 'utf8');
     for (const line of instructions.filter((each) => each.startsWith('COPY ') && !each.includes('--from='))) {

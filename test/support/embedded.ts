@@ -6,10 +6,8 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import pg from 'pg';
-import {
-  type EmbeddedConnection,
-  startEmbeddedPostgres,
-} from '../../src/database/embedded/embedded_postgres.ts';
+import { startEmbeddedPostgres } from '../../src/database/embedded/embedded_postgres.ts';
+import type { EmbeddedConnection } from '../../src/database/embedded/postmaster.ts';
 
 export const isRoot = process.getuid?.() === 0;
 
@@ -66,13 +64,16 @@ export interface ChildServer {
   readonly ended: Promise<number | null>;
 }
 
-/** Starts one; `prefix` goes before its command, `uid` is who it runs as. */
+/** Starts one; `prefix` goes before its command, `uid` is who it runs as, `line` the one of its log at which it kills itself. */
 export function startChildServer(
   dataDir: string,
-  { prefix = [], uid }: { prefix?: readonly string[]; uid?: number } = {},
+  { prefix = [], uid, line }: { prefix?: readonly string[]; uid?: number; line?: number } = {},
 ): ChildServer {
   const program = fileURLToPath(new URL('embedded_child.ts', import.meta.url));
-  const [file, ...parameters] = [...prefix, process.execPath, program, dataDir];
+  const [file, ...parameters] = [
+    ...[...prefix, process.execPath, program, dataDir],
+    ...(line === undefined ? [] : [`${line}`]),
+  ];
   const child = spawn(file!, parameters, {
     stdio: ['pipe', 'pipe', 'inherit'],
     detached: true,

@@ -80,7 +80,7 @@ Examples: passmanager doctor
       };
       let results: CheckResult[] | undefined;
       try {
-        await withDatabase(config, async (database) => {
+        await withDatabase({ ...config, goOn: false }, async (database) => {
           results = await runChecks(CHECKS, subject(database), tell);
         });
       } catch (error) {

@@ -4,6 +4,7 @@ import { stat, statfs } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { freemem, totalmem } from 'node:os';
 import { dirname, resolve } from 'node:path';
+import { clustersSetAside } from '../../database/embedded/embedded_postgres.ts';
 import { formatBytes } from '../table.ts';
 import { type Check, failure, good, skipped, warning } from './check.ts';
 
@@ -92,6 +93,18 @@ export const MACHINE_CHECKS: readonly Check[] = [
       return ffree < 10_000
         ? warning(text, 'Delete files that nobody needs: PostgreSQL makes new ones as it grows.')
         : good(text);
+    },
+  },
+  {
+    name: 'earlier_database',
+    look: ({ config }) => {
+      const paths = clustersSetAside(config.dataDir);
+      return paths.length === 0
+        ? good('none is kept')
+        : warning(
+            `${paths.join(', ')} ${paths.length === 1 ? 'is' : 'are'} kept, as before the next major version of PostgreSQL`,
+            `What was deleted since is still in there. Once a backup of now is verified, delete it: rm -r ${paths.join(' ')}`,
+          );
     },
   },
   {

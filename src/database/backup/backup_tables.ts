@@ -1,6 +1,6 @@
-/** Which tables a backup holds, and which it leaves out. */
+/** Which tables there are, which of them a backup holds, and which it leaves out. */
 
-/** A table of a backup. */
+/** A table. */
 export interface BackupTable {
   readonly name: string;
   /** Columns of its primary key, by which rows are ordered. */
@@ -20,12 +20,19 @@ export const BACKUP_TABLES: readonly BackupTable[] = [
  * Tables that are left out: sessions and log-ins that are under way end with a restore, since what was recorded of them
  * must not run again. Rates are those of the last minute; networks are known again after a log-in.
  */
-export const EPHEMERAL_TABLES: readonly string[] = [
-  'login_sessions',
-  'auth_ephemerals',
-  'rate_counters',
-  'login_networks',
+export const EPHEMERAL_TABLES: readonly BackupTable[] = [
+  { name: 'login_sessions', key: ['id'] },
+  { name: 'auth_ephemerals', key: ['id'] },
+  { name: 'rate_counters', key: ['key'] },
+  { name: 'login_networks', key: ['key'] },
 ];
 
 /** Where the migrator keeps what was executed. */
 export const MIGRATIONS_TABLE = 'schema_migrations';
+
+/** Every table that the program makes, those that others refer to first. */
+export const ALL_TABLES: readonly BackupTable[] = [
+  ...BACKUP_TABLES,
+  ...EPHEMERAL_TABLES,
+  { name: MIGRATIONS_TABLE, key: ['id'] },
+];

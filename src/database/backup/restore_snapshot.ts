@@ -1,9 +1,8 @@
 /** Writes the frames of a snapshot into a database: all of it in one transaction, or nothing. */
-import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { finished } from 'node:stream/promises';
 import type pg from 'pg';
-import { from as copyFrom, to as copyTo } from 'pg-copy-streams';
+import { from as copyFrom } from 'pg-copy-streams';
 import { recordEvent } from '../audit_log.ts';
 import { APPLICATION_NAME } from '../connection_pool.ts';
 import { migrations } from '../migrations/index.ts';
@@ -17,8 +16,9 @@ import {
   TargetNotEmptyError,
 } from './backup_errors.ts';
 import type { Frame, Manifest, TableSummary } from './backup_frames.ts';
-import { BACKUP_TABLES, EPHEMERAL_TABLES, MIGRATIONS_TABLE } from './backup_tables.ts';
-import { copyOut, countRows, executorOf, type Progress, prepareSession } from './snapshot.ts';
+import { ALL_TABLES, BACKUP_TABLES, MIGRATIONS_TABLE } from './backup_tables.ts';
+import { executorOf, type Progress, prepareSession, tallyTable } from './snapshot.ts';
+import { Tally } from './tally.ts';
 
 /** What a restore may do to the database, and what it does beside writing rows. */
 export interface RestoreOptions {
@@ -63,7 +63,9 @@ export async function restoreSnapshot(
     await client.query('select pg_advisory_xact_lock($1)', [MIGRATION_LOCK]);
     await refuseServers(client);
     await clear(client, options.replace);
-    await makeSchema(client, manifest);
+    const unknown = unknownMigrations(manifest.migrations);
+    if (unknown.length > 0) throw new NewerBackupError(unknown.join(', '));
+    await makeSchema(client, manifest.migrations);
     const tables: TableSummary[] = [];
     for (const table of manifest.tables) tables.push(await writeTable(client, table, next, options.progress));
     if ((await next()).type !== 'end') throw new DamagedBackupError('it does not end where it should');
@@ -100,7 +102,7 @@ async function clear(client: pg.Client, replace: boolean): Promise<void> {
     const { rows } = await client.query('select count(*)::int as accounts from users');
     if (rows[0].accounts > 0) throw new TargetNotEmptyError(rows[0].accounts);
   }
-  const names = [...BACKUP_TABLES.map(({ name }) => name), ...EPHEMERAL_TABLES, MIGRATIONS_TABLE];
+  const names = ALL_TABLES.map(({ name }) => name);
   await client.query(`drop table if exists ${names.join(', ')}`);
   const { rows: domains } = await client.query(
     `select typname from pg_type where typtype = 'd' and typnamespace = current_schema()::regnamespace`,
@@ -108,16 +110,18 @@ async function clear(client: pg.Client, replace: boolean): Promise<void> {
   for (const { typname } of domains) await client.query(`drop domain ${client.escapeIdentifier(typname)}`);
 }
 
-/** Runs the migrations of a backup, and says so where the migrator looks. */
-async function makeSchema(client: pg.Client, manifest: Manifest): Promise<void> {
-  const unknown = manifest.migrations.filter((name) => !migrations.some((known) => known.name === name));
-  if (unknown.length > 0) throw new NewerBackupError(unknown.join(', '));
+/** Those of a newer version of this program. */
+export const unknownMigrations = (names: readonly string[]): string[] =>
+  names.filter((name) => !migrations.some((known) => known.name === name));
+
+/** Runs the migrations of these names in an empty database, and says so where the migrator looks. */
+export async function makeSchema(client: pg.Client, names: readonly string[]): Promise<void> {
   await client.query(
     `create table ${MIGRATIONS_TABLE} (id serial primary key, name varchar(255) not null,
        executed_at timestamptz not null default current_timestamp(6))`,
   );
   for (const { name, class: Migration } of migrations) {
-    if (!manifest.migrations.includes(name)) continue;
+    if (!names.includes(name)) continue;
     // A migration of this program is a list of statements: it asks neither its driver nor its configuration.
     const migration = new Migration(undefined as never, undefined as never);
     migration.up();
@@ -137,28 +141,26 @@ async function writeTable(
   const done = finished(target);
   // Told below, by whoever waits for it; a refusal of PostgreSQL may come earlier.
   done.catch(() => {});
-  const digest = createHash('sha256');
-  let [rows, bytes] = [0, 0];
+  const tally = new Tally();
   try {
     for (;;) {
       const frame = await next();
       if (frame.type === 'rows') {
-        digest.update(frame.bytes);
-        bytes += frame.bytes.length;
-        rows += countRows(frame.bytes);
+        tally.add(frame.bytes);
         if (!target.write(frame.bytes)) await Promise.race([once(target, 'drain'), done]);
-        progress?.({ table: name, rows, of: expected });
+        progress?.({ table: name, rows: tally.rows, of: expected });
         continue;
       }
       if (frame.type !== 'summary') throw new DamagedBackupError(`its table ${name} does not end`);
       target.end();
       await done;
       const { summary } = frame;
+      const { rows, bytes, sha256 } = tally.end();
       const same =
         summary.table === name &&
         summary.rows === rows &&
         summary.bytes === bytes &&
-        summary.sha256 === digest.digest('hex') &&
+        summary.sha256 === sha256 &&
         rows === expected;
       if (!same) throw new DamagedBackupError(`its table ${name} is not what its summary says`);
       return summary;
@@ -178,14 +180,8 @@ async function proveRows(
   for (const [index, { name, columns }] of manifest.tables.entries()) {
     const table = BACKUP_TABLES.find((each) => each.name === name);
     if (table === undefined) throw new NewerBackupError(`a table ${name}`);
-    const digest = createHash('sha256');
-    let rows = 0;
-    for await (const piece of client.query(copyTo(copyOut(table, columns))) as AsyncIterable<Buffer>) {
-      digest.update(piece);
-      rows += countRows(piece);
-    }
-    const { rows: expected, sha256 } = tables[index]!;
-    if (rows !== expected || digest.digest('hex') !== sha256)
+    const { rows, sha256 } = await tallyTable(client, table, columns);
+    if (rows !== tables[index]!.rows || sha256 !== tables[index]!.sha256)
       throw new DamagedBackupError(`the rows of ${name} are not the same after they were written`);
   }
 }

@@ -1,11 +1,11 @@
 /** Reads everything that lasts from a database, as it was at one moment, while servers go on. */
-import { createHash } from 'node:crypto';
 import type pg from 'pg';
 import { to as copyTo } from 'pg-copy-streams';
 import type { Row } from '../database.ts';
 import { BackupError } from './backup_errors.ts';
 import type { Frame, Manifest } from './backup_frames.ts';
 import { BACKUP_TABLES, type BackupTable, MIGRATIONS_TABLE } from './backup_tables.ts';
+import { type Tallied, Tally } from './tally.ts';
 
 /** Bytes of rows in a frame, about. */
 const FRAME_BYTES = 128 * 1024;
@@ -58,34 +58,60 @@ export const executorOf = (client: pg.Client) => ({
 export const copyOut = ({ name, key }: BackupTable, columns: readonly string[]): string =>
   `copy (select ${columns.join(', ')} from ${name} order by ${key.join(', ')}) to stdout`;
 
+/** A table's columns in their order; none: there is no such table. */
+export async function columnsOf(client: pg.Client, table: string): Promise<string[]> {
+  const { rows } = await client.query(
+    'select attname from pg_attribute where attrelid = to_regclass($1) and attnum > 0 and not attisdropped order by attnum',
+    [table],
+  );
+  return rows.map(({ attname }) => attname as string);
+}
+
+/** Reads the rows of a table, by its key, and tallies them. */
+export async function tallyTable(
+  client: pg.Client,
+  table: BackupTable,
+  columns: readonly string[],
+): Promise<Tallied> {
+  const tally = new Tally();
+  const stream = client.query(copyTo(copyOut(table, columns)));
+  for await (const piece of stream as AsyncIterable<Buffer>) tally.add(piece);
+  return tally.end();
+}
+
+/** The migrations that a database has run, in order; undefined: it has not even their table. */
+export async function executedMigrations(client: pg.Client): Promise<string[] | undefined> {
+  const { rows: found } = await client.query(
+    `select to_regclass('${MIGRATIONS_TABLE}') is not null as there`,
+  );
+  if (!found[0].there) return undefined;
+  const { rows } = await client.query(`select name from ${MIGRATIONS_TABLE} order by id`);
+  return rows.map(({ name }) => name as string);
+}
+
 async function manifestOf(
   client: pg.Client,
   { keyFile, now = new Date() }: { keyFile: Uint8Array; now?: Date },
 ): Promise<Manifest> {
-  const { rows: found } = await client.query(
-    `select to_regclass('${MIGRATIONS_TABLE}') is not null as there`,
-  );
-  if (!found[0].there) throw new BackupError('there is nothing in this database yet: start the server once');
-  const { rows: executed } = await client.query(`select name from ${MIGRATIONS_TABLE} order by id`);
+  const executed = await executedMigrations(client);
+  if (executed === undefined)
+    throw new BackupError('there is nothing in this database yet: start the server once');
   const tables = [];
   for (const { name } of BACKUP_TABLES) {
-    const { rows: columns } = await client.query(
-      'select attname from pg_attribute where attrelid = to_regclass($1) and attnum > 0 and not attisdropped order by attnum',
-      [name],
-    );
+    const columns = await columnsOf(client, name);
     // An earlier schema has fewer tables.
     if (columns.length === 0) continue;
     const { rows: counted } = await client.query(`select count(*)::float8 as rows from ${name}`);
     tables.push({
       name,
-      columns: columns.map(({ attname }) => attname as string),
+      columns,
       rows: counted[0].rows as number,
     });
   }
   return {
     version: 1,
     madeAt: now.toISOString(),
-    migrations: executed.map(({ name }) => name as string),
+    migrations: executed,
     keyFile: Buffer.from(keyFile).toString('hex'),
     tables,
   };
@@ -99,8 +125,7 @@ async function* readTable(
   progress: Progress | undefined,
 ): AsyncGenerator<Frame> {
   const stream = client.query(copyTo(copyOut(table, columns)));
-  const digest = createHash('sha256');
-  let [rows, bytes] = [0, 0];
+  const tally = new Tally();
   let parts: Buffer[] = [];
   let size = 0;
   const flush = (): Frame => {
@@ -109,23 +134,14 @@ async function* readTable(
     return frame;
   };
   for await (const piece of stream as AsyncIterable<Buffer>) {
-    digest.update(piece);
-    bytes += piece.length;
-    rows += countRows(piece);
+    tally.add(piece);
     parts.push(piece);
     size += piece.length;
     if (size < FRAME_BYTES) continue;
     yield flush();
-    progress?.({ table: table.name, rows, of: expected });
+    progress?.({ table: table.name, rows: tally.rows, of: expected });
   }
   if (size > 0) yield flush();
-  progress?.({ table: table.name, rows, of: expected });
-  yield { type: 'summary', summary: { table: table.name, rows, bytes, sha256: digest.digest('hex') } };
-}
-
-/** Rows that end in a piece of COPY's text format, where a line feed within a value is written as `\n`. */
-export function countRows(piece: Buffer): number {
-  let rows = 0;
-  for (let at = piece.indexOf(10); at >= 0; at = piece.indexOf(10, at + 1)) rows += 1;
-  return rows;
+  progress?.({ table: table.name, rows: tally.rows, of: expected });
+  yield { type: 'summary', summary: { table: table.name, ...tally.end() } };
 }

@@ -1,11 +1,12 @@
 /** The cluster, PostgreSQL's word for its data directory: made once, checked and configured at every start. */
 import { randomBytes } from 'node:crypto';
 import { chown, lstat, mkdir, readdir, readFile, rename, rm } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { Account } from './account.ts';
 import { giveTree, syncDirectory, writeDurably } from './durable_file.ts';
 import { DiskFullError, EmbeddedPostgresError, ForeignVersionError, saysDiskFull } from './errors.ts';
 import type { Layout } from './layout.ts';
+import { stopOrphan } from './orphan.ts';
 import type { PostgresBinaries } from './postgres_binaries.ts';
 import { ProgramFailedError, runProgram } from './run_program.ts';
 import { FIRST_STATEMENTS, PG_HBA_CONF, postgresqlConf } from './settings.ts';
@@ -19,16 +20,28 @@ export interface ClusterParts {
 }
 
 /**
- * Leaves a cluster that PostgreSQL can be started on. The caller holds the lock of the data directory, and no PostgreSQL
- * runs on it. Throws ForeignVersionError, DiskFullError and EmbeddedPostgresError; a cluster that was there is unharmed.
+ * Leaves a cluster that PostgreSQL can be started on. `goOn` brings one of the major version before to this one. The caller
+ * holds the lock of the data directory, and no PostgreSQL runs on it. Throws ForeignVersionError, DiskFullError and
+ * EmbeddedPostgresError; a cluster that was there is unharmed.
  */
-export async function prepareCluster(parts: ClusterParts): Promise<void> {
+export async function prepareCluster(
+  parts: ClusterParts,
+  goOn?: (found: string) => Promise<void>,
+): Promise<void> {
   const { layout, account, binaries, maxConnections } = parts;
   try {
-    await removeUnfinished(layout);
-    if (!(await exists(layout.cluster))) await makeCluster(parts);
+    await settleClusters(layout);
+    if (!(await exists(layout.cluster))) {
+      await rename(await makeCluster(parts), layout.cluster);
+      await syncDirectory(layout.home);
+    }
     await takeOwnership(layout.cluster, account);
-    await checkVersion(layout, binaries);
+    const [found, ours] = [await versionOf(layout), binaries.majorVersion];
+    if (found !== ours) {
+      if (goOn === undefined || Number(found) !== Number(ours) - 1)
+        throw new ForeignVersionError(layout.dataDir, found, ours);
+      await goOn(found);
+    }
     await writeDurably(
       join(layout.cluster, 'postgresql.conf'),
       postgresqlConf(maxConnections),
@@ -46,10 +59,15 @@ export async function prepareCluster(parts: ClusterParts): Promise<void> {
 }
 
 /**
- * Makes the cluster under another name and renames it when all of it is on disk: initdb refuses a directory that it left
- * half-made, and PostgreSQL starts on one.
+ * Makes a cluster under another name, which it answers, to be renamed when all of it is on disk: initdb refuses a directory
+ * that it left half-made, and PostgreSQL starts on one. Nothing is left of one that failed.
  */
-async function makeCluster({ layout, binaries, account, maxConnections }: ClusterParts): Promise<void> {
+export async function makeCluster({
+  layout,
+  binaries,
+  account,
+  maxConnections,
+}: ClusterParts): Promise<string> {
   const making = `${layout.making}${randomBytes(6).toString('hex')}`;
   try {
     await mkdir(making, { mode: 0o700 });
@@ -80,23 +98,30 @@ async function makeCluster({ layout, binaries, account, maxConnections }: Cluste
       [binaries.postgres, '--single', '-D', making, '-c', 'exit_on_error=on', 'postgres'],
       { ...options, input: FIRST_STATEMENTS },
     );
-    await rename(making, layout.cluster);
-    await syncDirectory(layout.home);
+    return making;
   } catch (error) {
     await rm(making, { recursive: true, force: true, maxRetries: 5 });
     throw error;
   }
 }
 
-/** What a first start left that was interrupted. */
-async function removeUnfinished({ home, making }: Layout): Promise<void> {
-  for (const name of await readdir(home)) {
-    if (!name.startsWith(basename(making))) continue;
-    await rm(join(home, name), { recursive: true, force: true, maxRetries: 5 });
+/**
+ * Settles what an interrupted start left. The cluster of the next major version takes its place where the one before was
+ * set aside already; otherwise it is given up, as is one that was not whole: the one before may have been used since.
+ */
+async function settleClusters({ home, cluster, making, next }: Layout): Promise<void> {
+  for (const path of (await readdir(home)).map((name) => join(home, name))) {
+    if (path === next && !(await exists(cluster))) {
+      await rename(next, cluster);
+      await syncDirectory(home);
+    } else if (path === next || path.startsWith(making)) {
+      await stopOrphan(path);
+      await rm(path, { recursive: true, force: true, maxRetries: 5 });
+    }
   }
 }
 
-async function checkVersion({ cluster, dataDir }: Layout, { majorVersion }: PostgresBinaries): Promise<void> {
+async function versionOf({ cluster, dataDir }: Layout): Promise<string> {
   const version = await readFile(join(cluster, 'PG_VERSION'), 'utf8').catch(
     (error: NodeJS.ErrnoException) => {
       if (error.code !== 'ENOENT') throw error;
@@ -105,7 +130,7 @@ async function checkVersion({ cluster, dataDir }: Layout, { majorVersion }: Post
       );
     },
   );
-  if (version.trim() !== majorVersion) throw new ForeignVersionError(dataDir, version.trim(), majorVersion);
+  return version.trim();
 }
 
 /** A copy that root made belongs to root, and so does a cluster that was made in another way. */

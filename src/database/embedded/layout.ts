@@ -12,6 +12,10 @@ export interface Layout {
   readonly cluster: string;
   /** Before the random end of the name that a cluster is made under. */
   readonly making: string;
+  /** A cluster of the next major version, whole and proved, that is about to take the place of `cluster`. */
+  readonly next: string;
+  /** Before the major version of a cluster whose place the next one took. */
+  readonly aside: string;
   readonly socket: string;
   readonly log: string;
 }
@@ -25,6 +29,8 @@ export function layoutOf(dataDir: string): Layout {
     home,
     cluster: join(home, 'data'),
     making: join(home, 'data.new-'),
+    next: join(home, 'data.next'),
+    aside: join(home, 'data.postgresql-'),
     socket: join(home, 'socket'),
     log: join(home, 'postgres.log'),
   };

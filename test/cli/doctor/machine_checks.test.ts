@@ -1,4 +1,4 @@
-import { chmodSync, mkdirSync } from 'node:fs';
+import { chmodSync, mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { atLeast, MACHINE_CHECKS } from '../../../src/cli/doctor/machine_checks.ts';
@@ -23,6 +23,16 @@ describe('the checks of the machine', () => {
     expect(open.advice).to.contain(`chmod 700 ${dataDir}`);
     chmodSync(dataDir, 0o700);
     expect(await check('data_directory')).to.include({ state: 'good', advice: '' });
+  });
+
+  it('find a database of an earlier major version that is kept', async () => {
+    expect(await check('earlier_database')).to.include({ state: 'good' });
+    const kept = join(dataDir, 'postgres', 'data.postgresql-17');
+    mkdirSync(kept, { recursive: true });
+    const found = await check('earlier_database');
+    expect(found.state).to.equal('warning');
+    expect(found.advice).to.contain(`rm -r ${kept}`);
+    rmSync(kept, { recursive: true });
   });
 
   it('find too few file descriptors for the connections that are allowed', async () => {

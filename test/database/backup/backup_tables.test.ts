@@ -1,9 +1,5 @@
 import { expect } from 'chai';
-import {
-  BACKUP_TABLES,
-  EPHEMERAL_TABLES,
-  MIGRATIONS_TABLE,
-} from '../../../src/database/backup/backup_tables.ts';
+import { ALL_TABLES, BACKUP_TABLES } from '../../../src/database/backup/backup_tables.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/test_database.ts';
 
 describe('the tables of a backup', () => {
@@ -19,12 +15,11 @@ describe('the tables of a backup', () => {
     const rows = await test.query(
       `select table_name as name from information_schema.tables where table_schema = 'public' order by 1`,
     );
-    const named = [...BACKUP_TABLES.map(({ name }) => name), ...EPHEMERAL_TABLES, MIGRATIONS_TABLE];
-    expect(rows.map(({ name }) => name)).to.deep.equal(named.sort());
+    expect(rows.map(({ name }) => name)).to.deep.equal(ALL_TABLES.map(({ name }) => name).sort());
   });
 
   it('are ordered by their primary keys, and come after what they refer to', async () => {
-    for (const { name, key } of BACKUP_TABLES) {
+    for (const { name, key } of ALL_TABLES) {
       const rows = await test.query(
         `select a.attname as column from pg_index i, unnest(i.indkey) with ordinality k(attnum, position)
            join pg_attribute a on a.attnum = k.attnum
@@ -36,8 +31,10 @@ describe('the tables of a backup', () => {
     const foreign = await test.query(
       `select conrelid::regclass::text as name, confrelid::regclass::text as other from pg_constraint where contype = 'f'`,
     );
-    const position = (name: unknown) => BACKUP_TABLES.findIndex((table) => table.name === name);
-    for (const { name, other } of foreign)
-      if (position(name) >= 0) expect(position(other)).to.be.within(0, position(name) - 1);
+    for (const tables of [BACKUP_TABLES, ALL_TABLES]) {
+      const position = (name: unknown) => tables.findIndex((table) => table.name === name);
+      for (const { name, other } of foreign)
+        if (position(name) >= 0) expect(position(other)).to.be.within(0, position(name) - 1);
+    }
   });
 });

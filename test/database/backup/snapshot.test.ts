@@ -2,7 +2,7 @@ import { expect } from 'chai';
 import pg from 'pg';
 import { BackupError } from '../../../src/database/backup/backup_errors.ts';
 import type { Frame } from '../../../src/database/backup/backup_frames.ts';
-import { countRows, readSnapshot } from '../../../src/database/backup/snapshot.ts';
+import { readSnapshot } from '../../../src/database/backup/snapshot.ts';
 import { migrations } from '../../../src/database/migrations/index.ts';
 import { type BackupWorld, createBackupWorld } from '../../support/backup_world.ts';
 import { rejection } from '../../support/rejection.ts';
@@ -102,10 +102,5 @@ describe('a snapshot', () => {
     client = new pg.Client(world.database.connection);
     await client.connect();
     expect(await summaries()).to.deep.equal(before);
-  });
-
-  it('counts rows by their ends', () => {
-    expect(countRows(Buffer.from(''))).to.equal(0);
-    expect(countRows(Buffer.from('a\\nb\tc\nd\n'))).to.equal(2);
   });
 });

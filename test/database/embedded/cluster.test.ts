@@ -11,6 +11,7 @@ import { rejection } from '../../support/rejection.ts';
 describe('the cluster', function () {
   this.timeout(60_000);
   const binaries = postgresBinaries();
+  const major = Number(binaries.majorVersion);
   let directory: string;
   let layout: ReturnType<typeof layoutOf>;
 
@@ -22,14 +23,17 @@ describe('the cluster', function () {
 
   afterEach(() => remove(directory));
 
-  const prepare = (more: object = {}): Promise<void> =>
-    prepareCluster({
-      layout,
-      binaries,
-      account: chooseAccount(binaries.postgres, layout.dataDir),
-      maxConnections: 20,
-      ...more,
-    });
+  const prepare = (more: object = {}, goOn?: Parameters<typeof prepareCluster>[1]): Promise<void> =>
+    prepareCluster(
+      {
+        layout,
+        binaries,
+        account: chooseAccount(binaries.postgres, layout.dataDir),
+        maxConnections: 20,
+        ...more,
+      },
+      goOn,
+    );
   const program = (text: string): string => {
     const path = join(directory, 'program');
     writeFileSync(path, `#!/bin/sh\n${text}\n`, { mode: 0o755 });
@@ -63,11 +67,43 @@ describe('the cluster', function () {
 
   it('is refused when it is of another version, older or newer', async () => {
     mkdirSync(layout.cluster);
-    for (const version of ['9.6', '17', '19']) {
+    const goOn = () => Promise.reject(new Error('must not be called'));
+    for (const version of ['9.6', major - 2, major + 1, '']) {
       writeFileSync(join(layout.cluster, 'PG_VERSION'), `${version}\n`);
-      expect((await rejection(prepare())).name).to.equal('ForeignVersionError');
+      expect((await rejection(prepare({}, goOn))).name).to.equal('ForeignVersionError');
       expect(readdirSync(layout.cluster)).to.deep.equal(['PG_VERSION']);
     }
+  });
+
+  it('is given to be brought on when it is of the version before, and not configured when that fails', async () => {
+    mkdirSync(layout.cluster);
+    writeFileSync(join(layout.cluster, 'PG_VERSION'), `${major - 1}\n`);
+    let given = '';
+    const error = await rejection(
+      prepare({}, async (found) => {
+        given = found;
+        throw new Error('it does not work');
+      }),
+    );
+    expect(error.name).to.equal('EmbeddedPostgresError');
+    expect(given).to.equal(`${major - 1}`);
+    expect(readdirSync(layout.cluster)).to.deep.equal(['PG_VERSION']);
+    expect((await rejection(prepare())).name).to.equal('ForeignVersionError');
+  });
+
+  it('is the next one where the one before was set aside, and the one before where it was not', async () => {
+    const version = (path: string): string => join(path, 'PG_VERSION');
+    for (const path of [layout.next, `${layout.aside}17`]) {
+      mkdirSync(path);
+      writeFileSync(version(path), `${binaries.majorVersion}\n`);
+    }
+    await prepare();
+    expect(readdirSync(layout.home).sort()).to.deep.equal(['data', 'data.postgresql-17']);
+    const { ino } = statSync(version(layout.cluster));
+    mkdirSync(layout.next);
+    await prepare();
+    expect(readdirSync(layout.home).sort()).to.deep.equal(['data', 'data.postgresql-17']);
+    expect(statSync(version(layout.cluster)).ino).to.equal(ino);
   });
 
   it('is made whole under another name, without what an interrupted start left, and configured anew at every start', async () => {

@@ -17,13 +17,13 @@ import { expect } from 'chai';
 import pg from 'pg';
 import { WAYS, wayWorks } from '../../../src/database/embedded/account.ts';
 import {
-  type EmbeddedConnection,
   type EmbeddedPostgres,
   embeddedConnection,
   hasEmbeddedDatabase,
   startEmbeddedPostgres,
 } from '../../../src/database/embedded/embedded_postgres.ts';
 import { type PostgresBinaries, postgresBinaries } from '../../../src/database/embedded/postgres_binaries.ts';
+import type { EmbeddedConnection } from '../../../src/database/embedded/postmaster.ts';
 import {
   canRead,
   isRoot,
@@ -92,15 +92,16 @@ describe('the embedded PostgreSQL', function () {
       expect(await count(await start(dataDir))).to.equal(3);
     });
 
-    it('a database of another major version, with what to do, and changes nothing', async () => {
+    it('a database of a major version that it does not go on from, with what to do, and changes nothing', async () => {
       const dataDir = await used();
-      writeFileSync(join(cluster(dataDir), 'PG_VERSION'), '17\n');
+      const major = Number(postgresBinaries().majorVersion);
+      writeFileSync(join(cluster(dataDir), 'PG_VERSION'), `${major - 2}\n`);
       const before = listing(dataDir);
       const error = await rejection(start(dataDir));
       expect(error.name).to.equal('ForeignVersionError');
-      expect(error.message).to.match(/PostgreSQL 17.*PostgreSQL 18/);
+      expect(error.message).to.match(new RegExp(`PostgreSQL ${major - 2}.*PostgreSQL ${major}`));
       expect(listing(dataDir)).to.deep.equal(before);
-      writeFileSync(join(cluster(dataDir), 'PG_VERSION'), '18\n');
+      writeFileSync(join(cluster(dataDir), 'PG_VERSION'), `${major}\n`);
       await start(dataDir);
     });
 

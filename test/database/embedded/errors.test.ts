@@ -4,7 +4,9 @@ import {
   DiskFullError,
   EmbeddedPostgresError,
   ForeignVersionError,
+  NextMajorPendingError,
   NoPostgresBinariesError,
+  NoRoomForNextMajorError,
   saysDiskFull,
 } from '../../../src/database/embedded/errors.ts';
 
@@ -14,6 +16,8 @@ describe('the errors of the embedded PostgreSQL', () => {
       DataDirectoryInUseError: new DataDirectoryInUseError('/data'),
       DiskFullError: new DiskFullError('/data'),
       ForeignVersionError: new ForeignVersionError('/data', '17', '18'),
+      NextMajorPendingError: new NextMajorPendingError('/data', '17', '18'),
+      NoRoomForNextMajorError: new NoRoomForNextMajorError('/data', 2 ** 30, 2 ** 20),
       NoPostgresBinariesError: new NoPostgresBinariesError('package'),
       EmbeddedPostgresError: new EmbeddedPostgresError('why'),
     };
@@ -21,6 +25,14 @@ describe('the errors of the embedded PostgreSQL', () => {
       expect(error).to.be.instanceOf(EmbeddedPostgresError);
       expect(error.name).to.equal(name);
     }
+  });
+
+  it('say of each foreign version another way on', () => {
+    const ways = ['9.6', '16', '17', '19'].map((found) =>
+      new ForeignVersionError('/data', found, '18').message.replaceAll(found, ''),
+    );
+    expect(ways[0]).to.equal(ways[1]);
+    expect(new Set(ways)).to.have.length(3);
   });
 
   it('tell a full disk by what programs and the system say of it', () => {

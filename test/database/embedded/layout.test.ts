@@ -10,8 +10,10 @@ describe('the layout of a data directory', () => {
   });
 
   it('has everything that PostgreSQL touches in one directory', () => {
-    const { home, cluster, making, socket, log } = layoutOf('/srv/data');
-    for (const path of [cluster, making, socket, log]) expect(path.startsWith(`${home}/`)).to.equal(true);
-    expect(home).to.equal('/srv/data/postgres');
+    const { dataDir, home, ...inside } = layoutOf('/srv/data');
+    for (const path of Object.values(inside)) expect(path.startsWith(`${home}/`)).to.equal(true);
+    expect(home).to.equal(`${dataDir}/postgres`);
+    expect(dataDir).to.equal('/srv/data');
+    expect(new Set(Object.values(inside))).to.have.length(Object.keys(inside).length);
   });
 });
