@@ -155,7 +155,7 @@ describe('tracing', function () {
       expect(below[1]).to.include.members(['delete auth_ephemerals', 'srp verify', 'transaction']);
       expect(below[2]).to.deep.equal([
         'select login_sessions',
-        'update login_sessions, insert secure_data, update users',
+        'update users, update login_sessions, insert secure_data',
       ]);
       expect(below[3]).to.deep.equal(['update login_sessions']);
       const [transaction] = collector.below(calls[1]!).filter(({ name }) => name === 'transaction');
@@ -264,7 +264,7 @@ describe('tracing', function () {
           output += piece;
         });
       const url = () => /gRPC-Web +(http:\S+)\n/.exec(output)?.[1];
-      await eventually(() => url() !== undefined, 15_000).catch(() => expect.fail(output));
+      await eventually(() => url() !== undefined, 40_000).catch(() => expect.fail(output));
       await register(createConnectTransport({ baseUrl: url()!, httpVersion: '1.1' }), makeAccount());
       child.kill('SIGTERM');
       await exited;
