@@ -169,7 +169,9 @@ export class Database {
   batch(statements: readonly BatchStatement[]): Promise<{ rows: Row[] }[]> {
     const { around } = this.#options;
     const run = () => untilSettled(this.#poolSize, this.#onFull, () => this.#pools.writes.batch(statements));
-    return around === undefined ? run() : around('transaction', '', run);
+    return around === undefined
+      ? run()
+      : around('statement', statements.map(({ text }) => text).join(';\n'), run);
   }
 
   async #transaction<T>(work: (transaction: Transaction) => Promise<T>): Promise<T> {
