@@ -4,8 +4,8 @@
  */
 import {
   chmodSync,
-  chownSync,
   existsSync,
+  lchownSync,
   mkdirSync,
   readdirSync,
   readFileSync,
@@ -132,13 +132,18 @@ function connectionThrough({ host }: SocketDirectory): EmbeddedConnection {
 }
 
 /** The directories around the cluster, with the permissions that the account needs. */
-function makeDirectories({ dataDir, home, socket }: Layout, { ownerId, parentMode }: Account): void {
+function makeDirectories(
+  { dataDir, home, socket }: Layout,
+  { ownerId, groupId = ownerId, parentMode }: Account,
+): void {
   if (parentMode !== 0o700) chmodSync(dataDir, (statSync(dataDir).mode & 0o7777) | (parentMode & 0o111));
   mkdirSync(home, { recursive: true, mode: parentMode });
   chmodSync(home, parentMode);
+  // Around the files of another user there is that one's directory, too.
+  if (process.geteuid?.() === 0) lchownSync(home, statSync(dataDir).uid, statSync(dataDir).gid);
   mkdirSync(socket, { recursive: true, mode: 0o700 });
   chmodSync(socket, 0o700);
-  if (ownerId !== undefined) chownSync(socket, ownerId, ownerId);
+  if (ownerId !== undefined) lchownSync(socket, ownerId, groupId!);
 }
 
 /**
