@@ -53,9 +53,17 @@ export function keysCommand(context: CliContext): Command {
   keys
     .command('recovery-code')
     .description('make a new recovery code, in the place of any earlier one, and show it this once')
-    .action(async () => {
+    .addOption(new Option('--yes', 'do not ask whether an earlier code is to be void'))
+    .action(async (options: { yes?: boolean }) => {
       const { config, keyFile } = place();
       const code = await withDatabase(config, async (database) => {
+        const { hasRecoveryCode } = await readKeyStatus({ database, keyFile });
+        if (hasRecoveryCode)
+          await confirm(
+            terminal,
+            'There is a recovery code already. Make another one? The one before will be void.',
+            options.yes === true,
+          );
         const made = await makeRecoveryCode({ database, keyFile, random: randomBytes });
         await recordEvent(database.writes, 'recovery code made');
         return made;
