@@ -68,9 +68,10 @@ export class BackupSchedule {
     this.#startedAt = this.#now();
   }
 
-  /** Makes the directory, and from now on a backup whenever one is due. Throws where the directory cannot be made. */
+  /** Makes the directory, clears it of what was left unfinished, and from now on makes a backup whenever one is due. Throws where the directory cannot be made. */
   async start(): Promise<void> {
     await mkdir(this.#settings.directory, { recursive: true, mode: 0o700 });
+    await this.#deleteUnfinished();
     [this.#newest] = await listBackups(this.#settings.directory);
     const look = (): void => {
       this.#running = this.run().then(() => {
@@ -159,7 +160,14 @@ export class BackupSchedule {
     });
   }
 
+  /** What a kill or a power cut left long ago, by the file system's clock. */
+  async #deleteUnfinished(): Promise<void> {
+    const { removeUnfinished } = await import('../database/backup/unfinished.ts');
+    await removeUnfinished(this.#settings.directory, (name) => NAME.test(name));
+  }
+
   async #deleteOld(): Promise<void> {
+    await this.#deleteUnfinished();
     const files = await listBackups(this.#settings.directory);
     for (const { path } of files.slice(this.#settings.keep)) await rm(path, { force: true });
   }

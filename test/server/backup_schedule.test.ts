@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { verifyBackup } from '../../src/database/backup/backup.ts';
@@ -107,6 +107,17 @@ describe('the schedule of backups', function () {
     await eventually(() => third.last()?.ok === true, 10_000);
     await third.stop();
     expect(names()).to.have.length(2);
+  });
+
+  it('clears its directory of what was left unfinished long ago, and of nothing else', async () => {
+    mkdirSync(directory());
+    const left = 'passmanager-2026-11-01T01-02-03Z.pmbackup.0123456789ab.part';
+    const kept = ['passmanager-2026-11-02T01-02-03Z.pmbackup.part', 'mine.part'];
+    for (const name of [left, ...kept]) writeFileSync(join(directory(), name), 'half');
+    for (const name of [left, 'mine.part']) utimesSync(join(directory(), name), 1, 1);
+    const failing = schedule({}, world.at('missing'));
+    await begun(failing);
+    expect(names()).to.deep.equal([...kept].sort());
   });
 
   it('runs a program with the path of the backup, without a shell and without secrets, and again when it failed', async () => {

@@ -5,6 +5,7 @@ import { moveDatabase } from '../../database/backup/backup.ts';
 import { isPostgresUrl, keyFileOf } from '../../server/config.ts';
 import type { CliContext } from '../context.ts';
 import { formatRowCounts, showProgress, timed } from '../copy_report.ts';
+import { interruptible } from '../interruption.ts';
 import { confirm } from '../terminal.ts';
 import { withStoppedServer } from '../with_database.ts';
 
@@ -50,12 +51,14 @@ Examples: passmanager move-database postgres://passmanager@db.home.arpa/passmana
       await mkdir(config.dataDir, { recursive: true, mode: 0o700 });
       const target = { dataDir: config.dataDir, databaseUrl: url === EMBEDDED ? undefined : url };
       const { done, milliseconds } = await timed(() =>
-        withStoppedServer(config, (from) =>
-          withStoppedServer(target, (to) =>
-            moveDatabase(
-              { connection: from, keyFile },
-              { connection: to, keyFile },
-              { replace: options.replace === true, progress: showProgress(terminal) },
+        interruptible((signal) =>
+          withStoppedServer(config, (from) =>
+            withStoppedServer(target, (to) =>
+              moveDatabase(
+                { connection: from, keyFile },
+                { connection: to, keyFile },
+                { replace: options.replace === true, progress: showProgress(terminal), signal },
+              ),
             ),
           ),
         ),

@@ -29,6 +29,8 @@ export interface RestoreOptions {
   /** Whether sessions, password changes and histories end, as they must before a server serves it. */
   readonly settle: boolean;
   readonly progress?: Progress;
+  /** Ends it before it is written for good, with the signal's reason. */
+  readonly signal?: AbortSignal;
 }
 
 /** What was written. */
@@ -50,6 +52,7 @@ export async function restoreSnapshot(
 ): Promise<Restored> {
   const source = frames[Symbol.asyncIterator]();
   const next = async (): Promise<Frame> => {
+    options.signal?.throwIfAborted();
     const { value, done } = await source.next();
     if (done) throw new DamagedBackupError('it ends early');
     return value;
@@ -69,7 +72,7 @@ export async function restoreSnapshot(
     if ((await next()).type !== 'end') throw new DamagedBackupError('it does not end where it should');
     // What lies behind the end is read as well: only then the last seal was looked at.
     if (!(await source.next()).done) throw new DamagedBackupError('there is more after its end');
-    await proveRows(client, manifest, tables);
+    await proveRows(client, manifest, tables, options.signal);
     const backupKey = Buffer.from(manifest.keyFile, 'hex');
     await rewrapServerKeys(executorOf(client), backupKey, await options.wrapUnder(backupKey));
     if (options.settle) await settle(client);
@@ -174,8 +177,11 @@ async function proveRows(
   client: pg.Client,
   manifest: Manifest,
   tables: readonly TableSummary[],
+  signal: AbortSignal | undefined,
 ): Promise<void> {
   for (const [index, { name, columns }] of manifest.tables.entries()) {
+    // Between tables: one that is not read to its end leaves a connection that answers nothing more.
+    signal?.throwIfAborted();
     const table = BACKUP_TABLES.find((each) => each.name === name);
     if (table === undefined) throw new NewerBackupError(`a table ${name}`);
     const digest = createHash('sha256');
