@@ -40,10 +40,16 @@ const COMMAND_MS = HOUR_MS;
 
 const NAME = /^passmanager-(\d{4}-\d\d-\d\dT\d\d)-(\d\d)-(\d\d)Z\.pmbackup$/;
 
+/**
+ * Whether a file counts as a backup at `now`, in milliseconds since 1970: one of the future was dated by a clock that was
+ * wrong, and an empty one holds nothing.
+ */
+export const isSound = ({ at, bytes }: BackupFile, now: number): boolean => at.getTime() <= now && bytes > 0;
+
 /** When no backup was made for this many intervals, one is overdue. */
 export const OVERDUE_INTERVALS = 2;
 
-/** Makes backups in a directory, one whenever it is due, and deletes the oldest. Failures are logged and warned of, not thrown. */
+/** Makes backups in a directory, one whenever it is due, and deletes the oldest, but for files that only look like one. Failures are logged and warned of, not thrown. */
 export class BackupSchedule {
   readonly #settings: BackupSettings;
   readonly #place: Place;
@@ -72,7 +78,7 @@ export class BackupSchedule {
   async start(): Promise<void> {
     await mkdir(this.#settings.directory, { recursive: true, mode: 0o700 });
     await this.#deleteUnfinished();
-    [this.#newest] = await listBackups(this.#settings.directory);
+    [this.#newest] = await this.#listSound();
     const look = (): void => {
       this.#running = this.run().then(() => {
         if (this.#abort.signal.aborted) return;
@@ -168,8 +174,13 @@ export class BackupSchedule {
 
   async #deleteOld(): Promise<void> {
     await this.#deleteUnfinished();
+    for (const { path } of (await this.#listSound()).slice(this.#settings.keep))
+      await rm(path, { force: true });
+  }
+
+  async #listSound(): Promise<BackupFile[]> {
     const files = await listBackups(this.#settings.directory);
-    for (const { path } of files.slice(this.#settings.keep)) await rm(path, { force: true });
+    return files.filter((file) => isSound(file, this.#now()));
   }
 }
 

@@ -109,6 +109,26 @@ describe('the schedule of backups', function () {
     expect(names()).to.have.length(2);
   });
 
+  it('counts no file of the future and no empty one: the one just made stays, and so do they', async () => {
+    mkdirSync(directory());
+    const [future, empty] = [
+      'passmanager-2036-01-01T00-00-00Z.pmbackup',
+      'passmanager-2026-11-24T01-00-00Z.pmbackup',
+    ];
+    writeFileSync(join(directory(), future), 'of another clock');
+    writeFileSync(join(directory(), empty), '');
+    const made = schedule({ keep: 1 });
+    await made.start();
+    await eventually(() => made.last()?.ok === true, 10_000);
+    await made.stop();
+    const first = 'passmanager-2026-11-24T01-02-03Z.pmbackup';
+    expect(names()).to.deep.equal([empty, first, future]);
+    expect(made.newestAt()?.getTime()).to.equal(now);
+    now += 24 * HOUR_MS;
+    const next = await begun(schedule({ keep: 1 }));
+    expect(next.newestAt()?.toISOString()).to.equal('2026-11-24T01:02:03.000Z');
+  });
+
   it('clears its directory of what was left unfinished long ago, and of nothing else', async () => {
     mkdirSync(directory());
     const left = 'passmanager-2026-11-01T01-02-03Z.pmbackup.0123456789ab.part';
