@@ -80,7 +80,7 @@ export const DOOR_CHECKS: readonly Check[] = [
 /** A name under the doctor's own prefix, in a domain that nobody has (RFC 2606 §2). */
 const doctorName = (): string => `doctor-${randomUUID()}@passmanager.invalid`;
 
-/** Registers an account of its own, writes an entry, reads it on another session, and deletes the account. */
+/** Registers an account of its own, writes an entry, reads it, and deletes the account with what the audit log has of it. */
 async function roundTrip(door: DoorClient, { config, database, url }: Subject): Promise<Finding> {
   if (config.registration === 'closed')
     return skipped('registration is closed: there is no account to try it with');
@@ -91,6 +91,7 @@ async function roundTrip(door: DoorClient, { config, database, url }: Subject): 
   const [username, password] = [doctorName(), randomBytes(16).toString('hex')];
   const begin = performance.now();
   let isRegistered = false;
+  let userId: string | undefined;
   try {
     // A door in clear text on another address is what the operator wanted; the check of clear_text says so.
     await registerUser(transport, {
@@ -102,6 +103,8 @@ async function roundTrip(door: DoorClient, { config, database, url }: Subject): 
     isRegistered = true;
     const vault = await logIn(transport, { username, password });
     try {
+      const session = (await vault.listSessions()).find(({ current }) => current);
+      userId = await ownerOf(session?.id, database);
       const text = randomUUID();
       const { id } = await vault.create({ name: 'doctor', password: text });
       const read = await vault.get(id);
@@ -120,9 +123,23 @@ async function roundTrip(door: DoorClient, { config, database, url }: Subject): 
     return failure(`${door.url}: ${(error as Error).message}${left}`, NOT_RUNNING);
   } finally {
     close();
+    if (userId !== undefined && !isRegistered)
+      await database!.writes.execute('delete from audit_events where user_id = $1', [userId]);
     if (invite !== undefined)
       await database!.writes.execute('delete from invites where code_hash = $1', [invite.hash]);
   }
+}
+
+/** Whose session it is; undefined where the database does not know. */
+async function ownerOf(
+  sessionId: string | undefined,
+  database: Database | undefined,
+): Promise<string | undefined> {
+  if (sessionId === undefined || database === undefined) return undefined;
+  const { rows } = await database.reads.execute('select user_id from login_sessions where id = $1', [
+    sessionId,
+  ]);
+  return rows[0]?.user_id as string | undefined;
 }
 
 async function makeInvite(database: Database): Promise<{ code: string; hash: Buffer }> {

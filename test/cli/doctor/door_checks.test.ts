@@ -26,7 +26,8 @@ describe('the checks of the doors', function () {
   const rows = async (server: TestServer) =>
     (
       await server.database.query(
-        'select (select count(*) from users)::int + (select count(*) from invites)::int + (select count(*) from login_sessions)::int as n',
+        `select (select count(*) from users)::int + (select count(*) from invites)::int + (select count(*) from login_sessions)::int +
+                (select count(*) from audit_events)::int as n`,
       )
     )[0]!.n;
 
