@@ -11,10 +11,27 @@ import type { Logger } from './log.ts';
 export interface BackupOutcome {
   readonly at: Date;
   readonly ok: boolean;
+  /** What failed, where something did: the backup, or the command after it. */
+  readonly failed?: 'backup' | 'command';
   /** Of the file; 0 where there is none. */
   readonly bytes: number;
   readonly milliseconds: number;
 }
+
+/** What /readyz tells of the schedule. */
+export interface BackupStatus {
+  /** What came of the newest attempt since the server's start. */
+  readonly last: 'none' | 'made' | 'backup failed' | 'command failed';
+  /** Whole seconds since the newest backup that is there was made; null: there is none. */
+  readonly newestAgeSeconds: number | null;
+}
+
+/** The warnings of a schedule. */
+export const BACKUP_WARNINGS = {
+  backup: 'the last scheduled backup failed: see the log',
+  command: 'the last scheduled backup was made, and the command after it failed: see the log',
+  overdue: 'the scheduled backup is overdue: see the log',
+} as const;
 
 /** A backup in a directory. */
 export interface BackupFile {
@@ -102,18 +119,22 @@ export class BackupSchedule {
     const failedAt = this.#last?.ok === false ? this.#last.at.getTime() : undefined;
     if (failedAt === undefined ? !this.#isDue(begin) : begin - failedAt < RETRY_MS) return;
     const at = new Date(begin);
+    let failed: 'backup' | 'command' = 'backup';
     try {
       const { path, bytes } = this.#isDue(begin) ? await this.#backUp(at) : this.#newest!;
+      failed = 'command';
       await this.#runCommand(path);
       const milliseconds = this.#now() - begin;
       this.#last = { at, ok: true, bytes, milliseconds };
       this.#log.info({ bytes, milliseconds }, 'a backup was made');
     } catch (error) {
       if (this.#abort.signal.aborted) return;
-      this.#last = { at, ok: false, bytes: 0, milliseconds: this.#now() - begin };
+      this.#last = { at, ok: false, failed, bytes: 0, milliseconds: this.#now() - begin };
       this.#log.error(
         { err: error },
-        'the scheduled backup failed; another attempt follows in a quarter of an hour',
+        failed === 'backup'
+          ? 'the scheduled backup failed; another attempt follows in a quarter of an hour'
+          : 'the command after the scheduled backup failed; it is run again in a quarter of an hour',
       );
     }
   }
@@ -130,11 +151,19 @@ export class BackupSchedule {
 
   /** What is worth a warning: a failure, or a backup that does not come. */
   warning(): string | undefined {
-    if (this.#last?.ok === false) return 'the last scheduled backup failed: see the log';
+    if (this.#last?.failed !== undefined) return BACKUP_WARNINGS[this.#last.failed];
     const since = this.#newest?.at.getTime() ?? this.#startedAt;
-    return this.#now() - since > OVERDUE_INTERVALS * this.#intervalMs
-      ? 'the scheduled backup is overdue: see the log'
-      : undefined;
+    return this.#now() - since > OVERDUE_INTERVALS * this.#intervalMs ? BACKUP_WARNINGS.overdue : undefined;
+  }
+
+  /** How it stands, for everybody. */
+  status(): BackupStatus {
+    const failed = this.#last?.failed;
+    const newest = this.#newest?.at.getTime();
+    return {
+      last: this.#last === undefined ? 'none' : failed === undefined ? 'made' : `${failed} failed`,
+      newestAgeSeconds: newest === undefined ? null : Math.round((this.#now() - newest) / 1_000),
+    };
   }
 
   #isDue(now: number): boolean {

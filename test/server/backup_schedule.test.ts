@@ -2,7 +2,12 @@ import { mkdirSync, readdirSync, readFileSync, utimesSync, writeFileSync } from 
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { verifyBackup } from '../../src/database/backup/backup.ts';
-import { BackupSchedule, listBackups } from '../../src/server/backup_schedule.ts';
+import {
+  BACKUP_WARNINGS,
+  type BackupStatus,
+  BackupSchedule,
+  listBackups,
+} from '../../src/server/backup_schedule.ts';
 import type { BackupSettings } from '../../src/server/config.ts';
 import { type BackupWorld, createBackupWorld, PASSPHRASE } from '../support/backup_world.ts';
 import { collectingLog } from '../support/collecting_log.ts';
@@ -53,8 +58,9 @@ describe('the schedule of backups', function () {
       await eventually(() => failing.last() !== undefined);
     })();
     await running;
-    expect(failing.last()).to.include({ ok: false, bytes: 0 });
-    expect(failing.warning()).to.contain('failed').and.not.to.contain(world.directory);
+    expect(failing.last()).to.include({ ok: false, failed: 'backup', bytes: 0 });
+    expect(failing.status()).to.deep.equal({ last: 'backup failed', newestAgeSeconds: null });
+    expect(failing.warning()).to.equal(BACKUP_WARNINGS.backup);
     expect(lines.join()).to.contain('MissingKeyFileError');
     const attempts = () => lines.filter((line) => line.includes('scheduled backup failed')).length;
     await failing.run();
@@ -67,8 +73,9 @@ describe('the schedule of backups', function () {
 
     const waiting = schedule();
     expect(waiting.warning()).to.equal(undefined);
+    expect(waiting.status().last).to.equal('none');
     now += 49 * HOUR_MS;
-    expect(waiting.warning()).to.contain('overdue');
+    expect(waiting.warning()).to.equal(BACKUP_WARNINGS.overdue);
   });
 
   it('makes one when none is there, another when its time has come, and keeps the newest', async () => {
@@ -160,6 +167,7 @@ describe('the schedule of backups', function () {
     await made.run();
     await made.stop();
     expect(made.last()).to.include({ ok: true });
+    expect(made.status()).to.deep.equal({ last: 'made', newestAgeSeconds: HOUR_MS / 4_000 });
     expect(names()).to.deep.equal([name]);
   });
 
@@ -172,8 +180,14 @@ describe('the schedule of backups', function () {
       },
     });
     await eventually(async () => {
-      const body = (await (await fetch(`${server.httpUrl}/readyz`)).json()) as { warning?: string };
-      return body.warning?.includes('backup failed') === true;
+      const answer = await fetch(`${server.httpUrl}/readyz`);
+      const body = (await answer.json()) as { status: string; warning?: string; backup: BackupStatus };
+      expect([answer.status, body.status]).to.deep.equal([200, 'ready']);
+      if (body.warning === undefined) return false;
+      expect(body.warning).to.equal(BACKUP_WARNINGS.command);
+      expect(body.backup.last).to.equal('command failed');
+      expect(body.backup.newestAgeSeconds).to.be.within(0, 30);
+      return true;
     }, 10_000);
     expect(names()).to.have.length(1);
     await server.stop();

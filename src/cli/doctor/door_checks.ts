@@ -2,8 +2,11 @@
 import { createHash, randomBytes, randomUUID } from 'node:crypto';
 import { logIn, registerUser } from '../../client/node.ts';
 import type { Database } from '../../database/database.ts';
+import { BACKUP_WARNINGS } from '../../server/backup_schedule.ts';
+import { WRITES_REFUSED } from '../../server/readiness.ts';
+import { BACKUP_ADVICE } from './backup_checks.ts';
 import { type Check, type Finding, failure, good, type Subject, skipped, warning } from './check.ts';
-import { type DoorClient, getFromDoor, grpcDoor, httpDoor } from './doors.ts';
+import { type DoorClient, getFromDoor, grpcDoor, httpDoor, readinessOf } from './doors.ts';
 
 const NOT_RUNNING =
   'Start the server (npm start, systemctl start passmanager) with the same configuration, and see its log.';
@@ -31,17 +34,15 @@ export const DOOR_CHECKS: readonly Check[] = [
   {
     name: 'readiness',
     look: async ({ config, url }) => {
-      const answer = await getFromDoor(config, url, '/readyz').catch(() => undefined);
+      const answer = await readinessOf(config, url).catch(() => undefined);
       if (answer === undefined) return skipped('the HTTP door does not answer');
-      const { status, warning: told } = parsed(answer.body);
+      const { status, warning: told } = answer.body;
       if (answer.status !== 200 || status !== 'ready')
         return failure(
           `the server is not ready (${status ?? answer.status})`,
           'Its database does not answer: see its log.',
         );
-      return told === undefined
-        ? good('ready')
-        : warning(told, 'Make room on the disk, or see why it is so.');
+      return typeof told === 'string' ? warning(told, adviceFor(told)) : good('ready');
     },
   },
   {
@@ -76,6 +77,18 @@ export const DOOR_CHECKS: readonly Check[] = [
     look: (subject) => roundTrip(httpDoor(subject.config, subject.url), subject),
   },
 ];
+
+/** What to do about what the server warns of. */
+function adviceFor(told: string): string {
+  const known = [
+    [WRITES_REFUSED, 'Make room on the disk of the database, or see why it is read-only.'],
+    [BACKUP_WARNINGS.backup, BACKUP_ADVICE.backup],
+    [BACKUP_WARNINGS.command, BACKUP_ADVICE.command],
+    [BACKUP_WARNINGS.overdue, BACKUP_ADVICE.backup],
+  ] as const;
+  const advice = known.flatMap(([text, what]) => (told.includes(text) ? [what] : []));
+  return advice.length === 0 ? 'See the server’s log.' : advice.join(' ');
+}
 
 /** A name under the doctor's own prefix, in a domain that nobody has (RFC 2606 §2). */
 const doctorName = (): string => `doctor-${randomUUID()}@passmanager.invalid`;
@@ -150,12 +163,4 @@ async function makeInvite(database: Database): Promise<{ code: string; hash: Buf
     [hash, INVITE_SECONDS],
   );
   return { code, hash };
-}
-
-function parsed(body: string): { status?: string; warning?: string } {
-  try {
-    return JSON.parse(body) as { status?: string; warning?: string };
-  } catch {
-    return {};
-  }
 }
