@@ -11,7 +11,10 @@ import { DatabaseFault } from '../database/sqlstate.ts';
 import type { Config } from '../server/config.ts';
 import { createLogger } from '../server/log.ts';
 
-type Where = Pick<Config, 'dataDir' | 'databaseUrl'>;
+type Where = Pick<Config, 'dataDir' | 'databaseUrl'> & {
+  /** Whether the embedded database is made where there is none yet. Default: false. */
+  readonly mayMake?: boolean;
+};
 
 /**
  * Opens the database: by its URL, through the running server's PostgreSQL, or by starting that for as long as it takes.
@@ -38,11 +41,11 @@ export async function withDatabase<T>(
 
 /** As withDatabase, with what a connection takes. */
 export async function withConnection<T>(
-  { dataDir, databaseUrl }: Where,
+  { dataDir, databaseUrl, mayMake = false }: Where,
   work: (connection: ConnectionOptions, isAlone: boolean) => Promise<T>,
 ): Promise<T> {
   if (databaseUrl !== undefined) return work({ connectionString: databaseUrl }, false);
-  if (!hasEmbeddedDatabase(dataDir)) throw neverStarted(` in ${dataDir}`);
+  if (!mayMake && !hasEmbeddedDatabase(dataDir)) throw neverStarted(` in ${dataDir}`);
   try {
     return await withStoppedServer({ dataDir, databaseUrl }, (connection) => work(connection, true));
   } catch (error) {

@@ -1,7 +1,7 @@
 /** `passmanager restore`: brings a backup back. */
 import { resolve } from 'node:path';
 import { Command, Option } from 'commander';
-import { restoreBackup } from '../../database/backup/backup.ts';
+import { restoreBackupInto } from '../../database/backup/backup.ts';
 import { keyFileOf } from '../../server/config.ts';
 import type { CliContext } from '../context.ts';
 import { formatRowCounts, formatSeconds, showProgress, timed } from '../copy_report.ts';
@@ -46,12 +46,10 @@ Example: passmanager restore /backups/today.pmbackup --passphrase-file ~/backup-
         const keyFile = keyFileOf(config);
         const { done, milliseconds } = await timed(() =>
           interruptible((signal) =>
-            withStoppedServer(config, (connection) =>
-              restoreBackup(
-                file,
-                { connection, keyFile },
-                { passphrase, replace: options.replace === true, progress: showProgress(terminal), signal },
-              ),
+            restoreBackupInto(
+              file,
+              { keyFile, reach: (work) => withStoppedServer(config, work) },
+              { passphrase, replace: options.replace === true, progress: showProgress(terminal), signal },
             ),
           ),
         );

@@ -104,10 +104,36 @@ export async function restoreBackup(
   { connection, keyFile }: Place,
   options: { passphrase: string } & Pick<RestoreOptions, 'replace' | 'progress' | 'signal'>,
 ): Promise<Restored> {
+  return restoreBackupInto(path, { keyFile, reach: (work) => work(connection) }, options);
+}
+
+/** As restoreBackup, into a database that `reach` starts or makes once the file was opened. Throws what `reach` does, too. */
+export async function restoreBackupInto(
+  path: string,
+  {
+    keyFile,
+    reach,
+  }: Pick<Place, 'keyFile'> & {
+    readonly reach: (work: (connection: ConnectionOptions) => Promise<Restored>) => Promise<Restored>;
+  },
+  options: { passphrase: string } & Pick<RestoreOptions, 'replace' | 'progress' | 'signal'>,
+): Promise<Restored> {
   const frames = readBackupFile(path, options.passphrase);
-  return withClient(connection, (client) =>
-    restoreSnapshot(client, frames, { ...options, settle: true, wrapUnder: keyFileFor(keyFile) }),
-  );
+  try {
+    const first = await frames.next();
+    options.signal?.throwIfAborted();
+    return await reach((connection) =>
+      withClient(connection, (client) =>
+        restoreSnapshot(client, following(first, frames), {
+          ...options,
+          settle: true,
+          wrapUnder: keyFileFor(keyFile),
+        }),
+      ),
+    );
+  } finally {
+    await frames.return(undefined);
+  }
 }
 
 /**

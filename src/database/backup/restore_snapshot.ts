@@ -12,6 +12,7 @@ import { NO_CHANGE } from '../password_change_statements.ts';
 import { rewrapServerKeys } from '../server_keys.ts';
 import {
   DamagedBackupError,
+  ForeignTablesError,
   NewerBackupError,
   ServerRunsError,
   TargetNotEmptyError,
@@ -96,19 +97,36 @@ export async function refuseServers(client: pg.Client): Promise<void> {
   if (rows.length > 0) throw new ServerRunsError();
 }
 
-/** Drops what this program made. Refuses where there are accounts and they may not go. */
+/** Drops what this program made, and nothing else. Refuses where there are accounts and they may not go. */
 async function clear(client: pg.Client, replace: boolean): Promise<void> {
-  const { rows: found } = await client.query(`select to_regclass('users') is not null as there`);
-  if (found[0].there && !replace) {
+  const names = [...BACKUP_TABLES.map(({ name }) => name), ...EPHEMERAL_TABLES, MIGRATIONS_TABLE];
+  const { rows: found } = await client.query(
+    'select oid, relname from pg_class where relnamespace = current_schema()::regnamespace and relname = any($1)',
+    [names],
+  );
+  if (found.length === 0) return;
+  const there = found.map(({ relname }) => relname as string);
+  await refuseForeign(client, there);
+  if (there.includes('users') && !replace) {
     const { rows } = await client.query('select count(*)::int as accounts from users');
     if (rows[0].accounts > 0) throw new TargetNotEmptyError(rows[0].accounts);
   }
-  const names = [...BACKUP_TABLES.map(({ name }) => name), ...EPHEMERAL_TABLES, MIGRATIONS_TABLE];
-  await client.query(`drop table if exists ${names.join(', ')}`);
   const { rows: domains } = await client.query(
-    `select typname from pg_type where typtype = 'd' and typnamespace = current_schema()::regnamespace`,
+    `select distinct typname from pg_type join pg_attribute on atttypid = pg_type.oid
+      where typtype = 'd' and typnamespace = current_schema()::regnamespace and attrelid = any($1::oid[])`,
+    [found.map(({ oid }) => oid)],
   );
+  await client.query(`drop table ${there.join(', ')}`);
   for (const { typname } of domains) await client.query(`drop domain ${client.escapeIdentifier(typname)}`);
+}
+
+/** Refuses tables that no migration of this program made: one that made them is in the table of migrations. */
+async function refuseForeign(client: pg.Client, there: readonly string[]): Promise<void> {
+  const { rows } = there.includes(MIGRATIONS_TABLE)
+    ? await client.query(`select to_jsonb(m) ->> 'name' as name from ${MIGRATIONS_TABLE} m`)
+    : { rows: [] };
+  if (!rows.some(({ name }) => migrations.some((known) => known.name === name)))
+    throw new ForeignTablesError(there);
 }
 
 /** Runs the migrations of a backup, and says so where the migrator looks. */
