@@ -14,6 +14,8 @@ import { createLogger } from '../server/log.ts';
 type Where = Pick<Config, 'dataDir' | 'databaseUrl'> & {
   /** Whether an embedded database of the major version before is brought to this one. Default: yes, as the server does. */
   readonly goOn?: boolean;
+  /** Whether the embedded database is made where there is none yet. Default: false. */
+  readonly mayMake?: boolean;
 };
 
 /**
@@ -44,9 +46,9 @@ export async function withConnection<T>(
   where: Where,
   work: (connection: ConnectionOptions, isAlone: boolean) => Promise<T>,
 ): Promise<T> {
-  const { dataDir, databaseUrl } = where;
+  const { dataDir, databaseUrl, mayMake = false } = where;
   if (databaseUrl !== undefined) return work({ connectionString: databaseUrl }, false);
-  if (!hasEmbeddedDatabase(dataDir)) throw neverStarted(` in ${dataDir}`);
+  if (!mayMake && !hasEmbeddedDatabase(dataDir)) throw neverStarted(` in ${dataDir}`);
   try {
     return await withStoppedServer(where, (connection) => work(connection, true));
   } catch (error) {

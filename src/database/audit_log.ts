@@ -39,6 +39,15 @@ export async function recordEvent(
   await database.execute('insert into audit_events (event, user_id) values ($1, $2)', [event, userId]);
 }
 
+/** When an event was last recorded; undefined: it is not in the log. Throws DatabaseFault. */
+export async function lastEventAt(
+  database: Pick<Executor, 'execute'>,
+  event: AuditEventName,
+): Promise<Date | undefined> {
+  const { rows } = await database.execute('select max(at) as at from audit_events where event = $1', [event]);
+  return (rows[0]?.at as Date | null | undefined) ?? undefined;
+}
+
 /** The events of the last `seconds`, the oldest first. Throws DatabaseFault. */
 export async function readEvents(database: Pick<Executor, 'execute'>, seconds: number): Promise<AuditRow[]> {
   const { rows } = await database.execute(

@@ -3,7 +3,7 @@ import { constants } from 'node:fs';
 import { open, readFile, rename, rm, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { bytesToHex, hexToBytes } from '../protocol/bytes.ts';
-import { syncDirectory } from './embedded/durable_file.ts';
+import { giveToOwner, syncDirectory } from './embedded/durable_file.ts';
 
 /** A key file that cannot be used; the message says what to do. */
 export class KeyFileError extends Error {
@@ -53,6 +53,7 @@ export async function stageKeyFile(path: string, key: Uint8Array): Promise<() =>
   const file = await open(temporary, constants.O_CREAT | constants.O_EXCL | constants.O_WRONLY, 0o600);
   try {
     await file.writeFile(`${bytesToHex(key)}\n`);
+    giveToOwner(file.fd, dirname(path));
     await file.sync();
   } finally {
     await file.close();

@@ -6,6 +6,7 @@
 import { createHmac, createSecretKey, type KeyObject } from 'node:crypto';
 import { frame, hkdf } from '../protocol/bytes.ts';
 import { openSync, sealSync } from './aead.ts';
+import { recordEvent } from './audit_log.ts';
 import { ColumnSealer } from './column_sealer.ts';
 import type { Database, Executor, Row, Transaction } from './database.ts';
 import { KeyFileError, readKeyFile, stageKeyFile, writeKeyFile } from './key_file.ts';
@@ -177,7 +178,7 @@ export async function stageSealingKey(options: {
   return { id, recoveryCode: formatRecoveryCode(secret) };
 }
 
-/** Has a staged key seal from now on, in the place of the active one, which still opens. Nothing where it does already. */
+/** Has a staged key seal from now on, in the place of the active one, which still opens, and records it. Nothing where it does already. */
 export async function activateSealingKey(database: Database, id: number): Promise<void> {
   await database.transaction(async (transaction) => {
     await lockedKeyRows(transaction);
@@ -190,6 +191,7 @@ export async function activateSealingKey(database: Database, id: number): Promis
       'update server_keys set state = $2 where id <> $1 and purpose = $3 and state = $4',
       [id, STATE_RETIRED, PURPOSE_SEALING, STATE_ACTIVE],
     );
+    await recordEvent(transaction, 'sealing key rotated');
   });
 }
 

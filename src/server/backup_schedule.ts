@@ -11,10 +11,27 @@ import type { Logger } from './log.ts';
 export interface BackupOutcome {
   readonly at: Date;
   readonly ok: boolean;
+  /** What failed, where something did: the backup, or the command after it. */
+  readonly failed?: 'backup' | 'command';
   /** Of the file; 0 where there is none. */
   readonly bytes: number;
   readonly milliseconds: number;
 }
+
+/** What /readyz tells of the schedule. */
+export interface BackupStatus {
+  /** What came of the newest attempt since the server's start. */
+  readonly last: 'none' | 'made' | 'backup failed' | 'command failed';
+  /** Whole seconds since the newest backup that is there was made; null: there is none. */
+  readonly newestAgeSeconds: number | null;
+}
+
+/** The warnings of a schedule. */
+export const BACKUP_WARNINGS = {
+  backup: 'the last scheduled backup failed: see the log',
+  command: 'the last scheduled backup was made, and the command after it failed: see the log',
+  overdue: 'the scheduled backup is overdue: see the log',
+} as const;
 
 /** A backup in a directory. */
 export interface BackupFile {
@@ -40,10 +57,16 @@ const COMMAND_MS = HOUR_MS;
 
 const NAME = /^passmanager-(\d{4}-\d\d-\d\dT\d\d)-(\d\d)-(\d\d)Z\.pmbackup$/;
 
+/**
+ * Whether a file counts as a backup at `now`, in milliseconds since 1970: one of the future was dated by a clock that was
+ * wrong, and an empty one holds nothing.
+ */
+export const isSound = ({ at, bytes }: BackupFile, now: number): boolean => at.getTime() <= now && bytes > 0;
+
 /** When no backup was made for this many intervals, one is overdue. */
 export const OVERDUE_INTERVALS = 2;
 
-/** Makes backups in a directory, one whenever it is due, and deletes the oldest. Failures are logged and warned of, not thrown. */
+/** Makes backups in a directory, one whenever it is due, and deletes the oldest, but for files that only look like one. Failures are logged and warned of, not thrown. */
 export class BackupSchedule {
   readonly #settings: BackupSettings;
   readonly #place: Place;
@@ -68,10 +91,11 @@ export class BackupSchedule {
     this.#startedAt = this.#now();
   }
 
-  /** Makes the directory, and from now on a backup whenever one is due. Throws where the directory cannot be made. */
+  /** Makes the directory, clears it of what was left unfinished, and from now on makes a backup whenever one is due. Throws where the directory cannot be made. */
   async start(): Promise<void> {
     await mkdir(this.#settings.directory, { recursive: true, mode: 0o700 });
-    [this.#newest] = await listBackups(this.#settings.directory);
+    await this.#deleteUnfinished();
+    [this.#newest] = await this.#listSound();
     const look = (): void => {
       this.#running = this.run().then(() => {
         if (this.#abort.signal.aborted) return;
@@ -95,18 +119,22 @@ export class BackupSchedule {
     const failedAt = this.#last?.ok === false ? this.#last.at.getTime() : undefined;
     if (failedAt === undefined ? !this.#isDue(begin) : begin - failedAt < RETRY_MS) return;
     const at = new Date(begin);
+    let failed: 'backup' | 'command' = 'backup';
     try {
       const { path, bytes } = this.#isDue(begin) ? await this.#backUp(at) : this.#newest!;
+      failed = 'command';
       await this.#runCommand(path);
       const milliseconds = this.#now() - begin;
       this.#last = { at, ok: true, bytes, milliseconds };
       this.#log.info({ bytes, milliseconds }, 'a backup was made');
     } catch (error) {
       if (this.#abort.signal.aborted) return;
-      this.#last = { at, ok: false, bytes: 0, milliseconds: this.#now() - begin };
+      this.#last = { at, ok: false, failed, bytes: 0, milliseconds: this.#now() - begin };
       this.#log.error(
         { err: error },
-        'the scheduled backup failed; another attempt follows in a quarter of an hour',
+        failed === 'backup'
+          ? 'the scheduled backup failed; another attempt follows in a quarter of an hour'
+          : 'the command after the scheduled backup failed; it is run again in a quarter of an hour',
       );
     }
   }
@@ -123,11 +151,19 @@ export class BackupSchedule {
 
   /** What is worth a warning: a failure, or a backup that does not come. */
   warning(): string | undefined {
-    if (this.#last?.ok === false) return 'the last scheduled backup failed: see the log';
+    if (this.#last?.failed !== undefined) return BACKUP_WARNINGS[this.#last.failed];
     const since = this.#newest?.at.getTime() ?? this.#startedAt;
-    return this.#now() - since > OVERDUE_INTERVALS * this.#intervalMs
-      ? 'the scheduled backup is overdue: see the log'
-      : undefined;
+    return this.#now() - since > OVERDUE_INTERVALS * this.#intervalMs ? BACKUP_WARNINGS.overdue : undefined;
+  }
+
+  /** How it stands, for everybody. */
+  status(): BackupStatus {
+    const failed = this.#last?.failed;
+    const newest = this.#newest?.at.getTime();
+    return {
+      last: this.#last === undefined ? 'none' : failed === undefined ? 'made' : `${failed} failed`,
+      newestAgeSeconds: newest === undefined ? null : Math.round((this.#now() - newest) / 1_000),
+    };
   }
 
   #isDue(now: number): boolean {
@@ -159,9 +195,21 @@ export class BackupSchedule {
     });
   }
 
+  /** What a kill or a power cut left long ago, by the file system's clock. */
+  async #deleteUnfinished(): Promise<void> {
+    const { removeUnfinished } = await import('../database/backup/unfinished.ts');
+    await removeUnfinished(this.#settings.directory, (name) => NAME.test(name));
+  }
+
   async #deleteOld(): Promise<void> {
+    await this.#deleteUnfinished();
+    for (const { path } of (await this.#listSound()).slice(this.#settings.keep))
+      await rm(path, { force: true });
+  }
+
+  async #listSound(): Promise<BackupFile[]> {
     const files = await listBackups(this.#settings.directory);
-    for (const { path } of files.slice(this.#settings.keep)) await rm(path, { force: true });
+    return files.filter((file) => isSound(file, this.#now()));
   }
 }
 

@@ -220,6 +220,7 @@ function probeAnswers(
         answer(response, headOnly, ready ? 200 : 503, {
           status: ready ? 'ready' : 'not ready',
           ...(warning === undefined ? {} : { warning }),
+          ...readiness.details(),
         });
       },
     ],

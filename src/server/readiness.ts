@@ -6,7 +6,8 @@ import type { Readiness } from './rpc.ts';
 /** For how long a refused write is worth a warning, in milliseconds: on a full disk some writes still find room. */
 const WARNING_MS = 60_000;
 
-const WRITES_REFUSED =
+/** The warning of a database that takes no writes. */
+export const WRITES_REFUSED =
   'writes fail: the disk of the database is full, or the database is read-only. Reading goes on';
 
 export class DatabaseReadiness implements Readiness {
@@ -19,6 +20,7 @@ export class DatabaseReadiness implements Readiness {
   /** When a write was last refused, in the milliseconds of performance.now(). */
   #refusedAt: number | undefined;
   readonly #warnings: (() => string | undefined)[] = [];
+  readonly #details = new Map<string, () => unknown>();
   #timer: NodeJS.Timeout | undefined;
   #stopped = true;
 
@@ -39,6 +41,15 @@ export class DatabaseReadiness implements Readiness {
   /** Has `warning` tell what `source` does, too. Everybody may read it: no paths, no names. */
   alsoWarn(source: () => string | undefined): void {
     this.#warnings.push(source);
+  }
+
+  /** Has the details tell what `source` does under a name. Everybody may read it: no paths, no names. */
+  alsoTell(name: string, source: () => unknown): void {
+    this.#details.set(name, source);
+  }
+
+  details(): Readonly<Record<string, unknown>> {
+    return Object.fromEntries([...this.#details].map(([name, source]) => [name, source()]));
   }
 
   warning(): string | undefined {

@@ -53,6 +53,8 @@ export interface Readiness {
   isServing(): boolean;
   /** What an operator must look after though it serves: a sentence, or undefined. */
   warning(): string | undefined;
+  /** More that an operator wants to know, by name; everybody may read it. */
+  details(): Readonly<Record<string, unknown>>;
   /** Calls `listener` at every change of isServing(); returns what ends that. */
   onChange(listener: (serving: boolean) => void): () => void;
 }

@@ -166,6 +166,7 @@ export async function startServer(config: Config, parts: ServerParts): Promise<R
       const backups = new BackupSchedule(config.backup, { place: { connection, keyFile }, log });
       schedule = backups;
       readiness.alsoWarn(() => backups.warning());
+      readiness.alsoTell('backup', () => backups.status());
       await backups.start();
       ending.push(() => backups.stop());
     }

@@ -81,6 +81,7 @@ describe('the audit log', () => {
       'src/cli/commands/users.ts',
       'src/cli/commands/invites.ts',
       'src/cli/commands/keys.ts',
+      'src/database/server_keys.ts',
       'src/database/backup/backup.ts',
       'src/database/backup/restore_snapshot.ts',
     ].map((file) => readFileSync(join(import.meta.dirname, '../..', file), 'utf8'));

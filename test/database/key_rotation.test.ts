@@ -72,6 +72,54 @@ describe('the rotation of the sealing key', function () {
     expect(await states()).to.deep.equal(['1 retired', '2 active', '3 active']);
   });
 
+  it('goes on under the key that a run cut short had activated, and makes no other, nor another code', async () => {
+    const server = await startTestServer({ shared: { database: own, keyFile } });
+    const transport = createConnectTransport({ baseUrl: server.httpUrl, httpVersion: '1.1' });
+    await register(transport, makeAccount());
+    await server.stop();
+    const { id } = await stageSealingKey({ database, keyFile, random: randomBytes });
+    const events = async () =>
+      (await own.query("select from audit_events where event = 'sealing key rotated'")).length;
+    expect(await events()).to.equal(0);
+    await activateSealingKey(database, id);
+    expect(await events()).to.equal(1);
+    const told: RotationStep[] = [];
+    expect(await rotate(0, (step) => told.push(step))).to.deep.equal({
+      keyId: id,
+      isNew: false,
+      rows: 1,
+      left: 0,
+      damaged: [],
+    });
+    expect(told.map(({ step }) => step)).to.deep.equal(['resumed', 'resealed']);
+    expect(await states()).to.deep.equal(['1 retired', '2 active', '3 active']);
+    expect(await events()).to.equal(1);
+    expect(await rotate()).to.include({ keyId: 4, isNew: true, rows: 1 });
+    expect(await events()).to.equal(2);
+  });
+
+  it('leaves a row that no key opens, names it, and does the others', async () => {
+    const server = await startTestServer({ shared: { database: own, keyFile } });
+    const transport = createConnectTransport({ baseUrl: server.httpUrl, httpVersion: '1.1' });
+    for (let count = 0; count < 3; count += 1) await register(transport, makeAccount());
+    await server.stop();
+    const [row] = await own.query(
+      `update users set srp_salt = set_byte(srp_salt, 40, get_byte(srp_salt, 40) # 1)
+        where id = (select id from users order by id limit 1) returning id, srp_salt`,
+    );
+    for (const keyId of [3, 4]) {
+      expect(await rotate()).to.deep.equal({
+        keyId,
+        isNew: true,
+        rows: 2,
+        left: 0,
+        damaged: [{ table: 'users', id: row!.id }],
+      });
+    }
+    const [after] = await own.query('select srp_salt from users where id = $1', [row!.id]);
+    expect(after!.srp_salt).to.deep.equal(row!.srp_salt);
+  });
+
   it('voids the recovery code, and says the new one, which opens all keys, before anything is sealed with them', async () => {
     await keys();
     const before = await makeRecoveryCode({ database, keyFile, random: randomBytes });

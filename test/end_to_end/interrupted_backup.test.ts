@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { type BackupWorld, contentsOf, createBackupWorld, PASSPHRASE } from '../support/backup_world.ts';
@@ -10,7 +10,7 @@ import { databaseUrl } from '../support/test_server.ts';
 
 const MAIN = join(import.meta.dirname, '../../src/cli/main.ts');
 
-describe('a backup or a restore that is killed', function () {
+describe('a backup or a restore that is killed or interrupted', function () {
   this.timeout(60_000);
   let world: BackupWorld;
 
@@ -21,36 +21,58 @@ describe('a backup or a restore that is killed', function () {
 
   after(() => world.drop());
 
-  /** Starts a command in a process of its own; kills it, -9, once `when` holds. */
+  /** Starts a command in a process of its own; ends it, by -9 or another signal, once `when` holds. */
   async function killed(
     parameters: string[],
     settings: Record<string, string>,
     when: () => boolean | Promise<boolean>,
+    by: NodeJS.Signals = 'SIGKILL',
   ): Promise<void> {
     const child = spawn(process.execPath, [MAIN, ...parameters, '-p', world.at('passphrase')], {
-      env: { PATH: process.env.PATH, ...settings },
+      env: { PATH: process.env.PATH, TMPDIR: world.directory, ...settings },
       stdio: 'ignore',
     });
     const ended = new Promise<NodeJS.Signals | null>((resolve) =>
       child.on('exit', (_, signal) => resolve(signal)),
     );
     await eventually(when, 20_000);
-    child.kill('SIGKILL');
-    expect(await ended).to.equal('SIGKILL');
+    child.kill(by);
+    expect(await ended).to.equal(by);
   }
 
   const settings = (url: string) => ({ PASSMANAGER_DATABASE_URL: url, PASSMANAGER_KEY_FILE: world.keyFile });
 
   it('leaves no file under the backup’s name, and the next one is whole', async () => {
     const source = settings(databaseUrl(world.database));
-    await killed(['backup', world.at('a')], source, () =>
-      readdirSync(world.directory).some((name) => name === 'a.part'),
-    );
+    const unfinished = () => readdirSync(world.directory).filter((name) => name.endsWith('.part'));
+    await killed(['backup', world.at('a')], source, () => unfinished().length > 0);
     expect(existsSync(world.at('a'))).to.equal(false);
+    // Long ago: a fresh one may be somebody's.
+    for (const name of unfinished()) utimesSync(world.at(name), 1, 1);
     expect((await runCli(['backup', world.at('a'), '-p', world.at('passphrase')], source)).code).to.equal(0);
-    expect(existsSync(world.at('a.part'))).to.equal(false);
+    expect(unfinished()).to.deep.equal([]);
     const verified = await runCli(['backup', 'verify', world.at('a'), '-p', world.at('passphrase')], source);
     expect(verified.code, verified.notes).to.equal(0);
+  });
+
+  it('leaves nothing at all when it was interrupted, nor does a proof', async () => {
+    const source = settings(databaseUrl(world.database));
+    const names = () => readdirSync(world.directory).sort();
+    const before = names();
+    const proving = () =>
+      names().some(
+        (name) =>
+          name.startsWith('passmanager-verify-') &&
+          existsSync(world.at(`${name}/data/postgres/data/postmaster.pid`)),
+      );
+    await killed(
+      ['backup', world.at('b')],
+      source,
+      () => names().some((name) => name.endsWith('.part')),
+      'SIGTERM',
+    );
+    await killed(['backup', 'verify', world.at('a')], source, proving, 'SIGTERM');
+    expect(names()).to.deep.equal(before);
   });
 
   it('leaves the database that was there, and the next restore is whole', async () => {

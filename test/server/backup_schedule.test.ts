@@ -1,8 +1,13 @@
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { verifyBackup } from '../../src/database/backup/backup.ts';
-import { BackupSchedule, listBackups } from '../../src/server/backup_schedule.ts';
+import {
+  BACKUP_WARNINGS,
+  BackupSchedule,
+  type BackupStatus,
+  listBackups,
+} from '../../src/server/backup_schedule.ts';
 import type { BackupSettings } from '../../src/server/config.ts';
 import { type BackupWorld, createBackupWorld, PASSPHRASE } from '../support/backup_world.ts';
 import { collectingLog } from '../support/collecting_log.ts';
@@ -53,8 +58,9 @@ describe('the schedule of backups', function () {
       await eventually(() => failing.last() !== undefined);
     })();
     await running;
-    expect(failing.last()).to.include({ ok: false, bytes: 0 });
-    expect(failing.warning()).to.contain('failed').and.not.to.contain(world.directory);
+    expect(failing.last()).to.include({ ok: false, failed: 'backup', bytes: 0 });
+    expect(failing.status()).to.deep.equal({ last: 'backup failed', newestAgeSeconds: null });
+    expect(failing.warning()).to.equal(BACKUP_WARNINGS.backup);
     expect(lines.join()).to.contain('MissingKeyFileError');
     const attempts = () => lines.filter((line) => line.includes('scheduled backup failed')).length;
     await failing.run();
@@ -67,8 +73,9 @@ describe('the schedule of backups', function () {
 
     const waiting = schedule();
     expect(waiting.warning()).to.equal(undefined);
+    expect(waiting.status().last).to.equal('none');
     now += 49 * HOUR_MS;
-    expect(waiting.warning()).to.contain('overdue');
+    expect(waiting.warning()).to.equal(BACKUP_WARNINGS.overdue);
   });
 
   it('makes one when none is there, another when its time has come, and keeps the newest', async () => {
@@ -109,6 +116,37 @@ describe('the schedule of backups', function () {
     expect(names()).to.have.length(2);
   });
 
+  it('counts no file of the future and no empty one: the one just made stays, and so do they', async () => {
+    mkdirSync(directory());
+    const [future, empty] = [
+      'passmanager-2036-01-01T00-00-00Z.pmbackup',
+      'passmanager-2026-11-24T01-00-00Z.pmbackup',
+    ];
+    writeFileSync(join(directory(), future), 'of another clock');
+    writeFileSync(join(directory(), empty), '');
+    const made = schedule({ keep: 1 });
+    await made.start();
+    await eventually(() => made.last()?.ok === true, 10_000);
+    await made.stop();
+    const first = 'passmanager-2026-11-24T01-02-03Z.pmbackup';
+    expect(names()).to.deep.equal([empty, first, future]);
+    expect(made.newestAt()?.getTime()).to.equal(now);
+    now += 24 * HOUR_MS;
+    const next = await begun(schedule({ keep: 1 }));
+    expect(next.newestAt()?.toISOString()).to.equal('2026-11-24T01:02:03.000Z');
+  });
+
+  it('clears its directory of what was left unfinished long ago, and of nothing else', async () => {
+    mkdirSync(directory());
+    const left = 'passmanager-2026-11-01T01-02-03Z.pmbackup.0123456789ab.part';
+    const kept = ['passmanager-2026-11-02T01-02-03Z.pmbackup.part', 'mine.part'];
+    for (const name of [left, ...kept]) writeFileSync(join(directory(), name), 'half');
+    for (const name of [left, 'mine.part']) utimesSync(join(directory(), name), 1, 1);
+    const failing = schedule({}, world.at('missing'));
+    await begun(failing);
+    expect(names()).to.deep.equal([...kept].sort());
+  });
+
   it('runs a program with the path of the backup, without a shell and without secrets, and again when it failed', async () => {
     const program = world.at('copy.sh');
     writeFileSync(
@@ -129,6 +167,7 @@ describe('the schedule of backups', function () {
     await made.run();
     await made.stop();
     expect(made.last()).to.include({ ok: true });
+    expect(made.status()).to.deep.equal({ last: 'made', newestAgeSeconds: HOUR_MS / 4_000 });
     expect(names()).to.deep.equal([name]);
   });
 
@@ -141,11 +180,16 @@ describe('the schedule of backups', function () {
       },
     });
     await eventually(async () => {
-      const body = (await (await fetch(`${server.httpUrl}/readyz`)).json()) as { warning?: string };
-      return body.warning?.includes('backup failed') === true;
+      const answer = await fetch(`${server.httpUrl}/readyz`);
+      const body = (await answer.json()) as { status: string; warning?: string; backup: BackupStatus };
+      expect([answer.status, body.status]).to.deep.equal([200, 'ready']);
+      if (body.warning === undefined) return false;
+      expect(body.warning).to.equal(BACKUP_WARNINGS.command);
+      expect(body.backup.last).to.equal('command failed');
+      expect(body.backup.newestAgeSeconds).to.be.within(0, 30);
+      return true;
     }, 10_000);
     expect(names()).to.have.length(1);
-    expect(existsSync(join(directory(), `${names()[0]}.part`))).to.equal(false);
     await server.stop();
   });
 });

@@ -54,6 +54,15 @@ describe('readiness', () => {
     expect(untold).to.deep.equal([]);
   });
 
+  it('tells what others add to it, as it is when it is asked', () => {
+    const readiness = new DatabaseReadiness(database, 1_000, log);
+    expect(readiness.details()).to.deep.equal({});
+    let last = 'none';
+    readiness.alsoTell('backup', () => ({ last }));
+    last = 'made';
+    expect(readiness.details()).to.deep.equal({ backup: { last: 'made' } });
+  });
+
   it('asks no more once it is stopped, whatever comes late', async () => {
     const readiness = new DatabaseReadiness(database, 1, log);
     await readiness.start();

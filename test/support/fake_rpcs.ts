@@ -164,6 +164,10 @@ export class FakeReadiness implements Readiness {
     return undefined;
   }
 
+  details(): Readonly<Record<string, unknown>> {
+    return {};
+  }
+
   onChange(listener: (serving: boolean) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);

@@ -6,6 +6,7 @@ import { keyFileOf } from '../../server/config.ts';
 import { createLogger } from '../../server/log.ts';
 import type { CliContext } from '../context.ts';
 import { formatRowCounts, formatSeconds, showProgress, timed } from '../copy_report.ts';
+import { interruptible } from '../interruption.ts';
 import { passphraseOption, readPassphrase } from '../passphrase.ts';
 import { formatBytes, formatTable } from '../table.ts';
 import { withConnection } from '../with_database.ts';
@@ -36,11 +37,14 @@ Examples: passmanager backup /backups/today.pmbackup --passphrase-file ~/backup-
       const config = context.config();
       const passphrase = await readPassphrase(options.passphraseFile, command);
       const { done, milliseconds } = await timed(() =>
-        withConnection(config, (connection) =>
-          makeBackup({ connection, keyFile: keyFileOf(config) }, file, {
-            passphrase,
-            progress: showProgress(terminal),
-          }),
+        interruptible((signal) =>
+          withConnection(config, (connection) =>
+            makeBackup({ connection, keyFile: keyFileOf(config) }, file, {
+              passphrase,
+              progress: showProgress(terminal),
+              signal,
+            }),
+          ),
         ),
       );
       context.print({ file: resolve(file), ...done, milliseconds }, options.json, (report) => [
@@ -60,7 +64,14 @@ Examples: passmanager backup /backups/today.pmbackup --passphrase-file ~/backup-
       const options = command.optsWithGlobals<Options>();
       const passphrase = await readPassphrase(options.passphraseFile, command);
       const { done, milliseconds } = await timed(() =>
-        verifyBackup(file, { passphrase, log: createLogger('warn'), progress: showProgress(terminal) }),
+        interruptible((signal) =>
+          verifyBackup(file, {
+            passphrase,
+            log: createLogger('warn'),
+            progress: showProgress(terminal),
+            signal,
+          }),
+        ),
       );
       const { manifest, tables } = done;
       const { madeAt, migrations } = manifest;

@@ -53,9 +53,17 @@ export function keysCommand(context: CliContext): Command {
   keys
     .command('recovery-code')
     .description('make a new recovery code, in the place of any earlier one, and show it this once')
-    .action(async () => {
+    .addOption(new Option('--yes', 'do not ask whether an earlier code is to be void'))
+    .action(async (options: { yes?: boolean }) => {
       const { config, keyFile } = place();
       const code = await withDatabase(config, async (database) => {
+        const { hasRecoveryCode } = await readKeyStatus({ database, keyFile });
+        if (hasRecoveryCode)
+          await confirm(
+            terminal,
+            'There is a recovery code already. Make another one? The one before will be void.',
+            options.yes === true,
+          );
         const made = await makeRecoveryCode({ database, keyFile, random: randomBytes });
         await recordEvent(database.writes, 'recovery code made');
         return made;
@@ -72,7 +80,8 @@ export function keysCommand(context: CliContext): Command {
       'after',
       `
 Every server must run this version. Beside a server it waits half a minute until all know the new key and seal with it; then all
-accounts and sessions are written again. Shows a new recovery code at once: the one before is void from then on. Cut short, it goes on when run again.`,
+accounts and sessions are written again. Shows a new recovery code at once: the one before is void from then on. Cut short, it goes on
+when run again; where the new key sealed already, what is left is sealed again under that one, and no other code is shown.`,
     )
     .addOption(new Option('--yes', 'do not ask'))
     .action(async (options: { yes?: boolean }) => {
@@ -82,9 +91,8 @@ accounts and sessions are written again. Shows a new recovery code at once: the 
         'Rotate the sealing key? The recovery code of today will be void, and a new one is shown.',
         options.yes === true,
       );
-      const { rows, left } = await withDatabase(config, async (database, isAlone) => {
-        await recordEvent(database.writes, 'sealing key rotated');
-        return rotateSealingKey({
+      const { rows, left, isNew, damaged } = await withDatabase(config, (database, isAlone) =>
+        rotateSealingKey({
           database,
           keyFile,
           random: randomBytes,
@@ -93,12 +101,25 @@ accounts and sessions are written again. Shows a new recovery code at once: the 
             if (step.step === 'staged') {
               sayCode(step.recoveryCode);
               terminal.note(`Key ${step.keyId} is staged; every server learns of it now.`);
-            } else if (step.step === 'active') terminal.note(`Key ${step.keyId} seals from now on.`);
+            } else if (step.step === 'resumed')
+              terminal.note(`The rotation to key ${step.keyId} was cut short: it goes on.`);
+            else if (step.step === 'active') terminal.note(`Key ${step.keyId} seals from now on.`);
             else terminal.progress(`${step.rows} rows sealed again`);
           },
-        });
-      });
-      terminal.say(`${rows} rows were sealed again under the new key.`);
+        }),
+      );
+      terminal.say(
+        isNew
+          ? `${rows} rows were sealed again under the new key.`
+          : `${rows} rows were sealed again under the key of the rotation before. No new key was made: run this again for one.`,
+      );
+      if (damaged.length > 0) {
+        for (const { table, id } of damaged) terminal.note(`${table} ${id}`);
+        terminal.note(
+          `${damaged.length} rows are damaged, and were left as they are: no key opens them. A backup from before has them whole.`,
+        );
+        context.exitCode = 1;
+      }
       if (left > 0) {
         terminal.note(`${left} rows were held by others all the time: run this again.`);
         context.exitCode = 1;

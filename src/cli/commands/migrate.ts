@@ -1,4 +1,4 @@
-/** `passmanager migrate`: brings the schema up to this version without starting the server. */
+/** `passmanager migrate`: brings the schema up to this version without starting the server, in a new database, too. */
 import { Command } from 'commander';
 import { migrate } from '../../database/migrator.ts';
 import type { CliContext } from '../context.ts';
@@ -7,9 +7,11 @@ import { withDatabase } from '../with_database.ts';
 /** The command. */
 export function migrateCommand(context: CliContext): Command {
   return new Command('migrate')
-    .description('bring the database’s schema up to this version; the server’s start does so, too')
+    .description(
+      'bring the database’s schema up to this version, and make the embedded database where there is none; the server’s start does so, too',
+    )
     .action(async () => {
-      await withDatabase(context.config(), migrate);
+      await withDatabase({ ...context.config(), mayMake: true }, migrate);
       context.terminal.say('The schema is up to date.');
     });
 }

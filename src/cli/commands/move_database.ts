@@ -5,6 +5,8 @@ import { moveDatabase } from '../../database/backup/backup.ts';
 import { isPostgresUrl, keyFileOf } from '../../server/config.ts';
 import type { CliContext } from '../context.ts';
 import { formatRowCounts, showProgress, timed } from '../copy_report.ts';
+import { interruptible } from '../interruption.ts';
+import { confirm } from '../terminal.ts';
 import { withStoppedServer } from '../with_database.ts';
 
 /** What stands for the embedded database in the place of a URL. */
@@ -25,6 +27,7 @@ export function moveDatabaseCommand(context: CliContext): Command {
     )
     .argument('<url>', 'postgres://user@host/database of an empty database, or embedded', parseTarget)
     .addOption(new Option('--replace', 'delete the accounts that the other database holds'))
+    .addOption(new Option('--yes', 'do not ask'))
     .addOption(new Option('--json', 'print JSON'))
     .addHelpText(
       'after',
@@ -35,19 +38,27 @@ A password in the URL is seen by every user of this machine while the command ru
 Examples: passmanager move-database postgres://passmanager@db.home.arpa/passmanager
           PASSMANAGER_DATABASE_URL=postgres://… passmanager move-database embedded`,
     )
-    .action(async (url: string, options: { replace?: boolean; json?: boolean }) => {
+    .action(async (url: string, options: { replace?: boolean; yes?: boolean; json?: boolean }) => {
       const config = context.config();
       const keyFile = keyFileOf(config);
       if (url === (config.databaseUrl ?? EMBEDDED)) throw new SameDatabaseError();
+      if (options.replace === true)
+        await confirm(
+          terminal,
+          'Delete every account that the other database holds and copy this one there?',
+          options.yes === true,
+        );
       await mkdir(config.dataDir, { recursive: true, mode: 0o700 });
       const target = { dataDir: config.dataDir, databaseUrl: url === EMBEDDED ? undefined : url };
       const { done, milliseconds } = await timed(() =>
-        withStoppedServer(config, (from) =>
-          withStoppedServer(target, (to) =>
-            moveDatabase(
-              { connection: from, keyFile },
-              { connection: to, keyFile },
-              { replace: options.replace === true, progress: showProgress(terminal) },
+        interruptible((signal) =>
+          withStoppedServer(config, (from) =>
+            withStoppedServer(target, (to) =>
+              moveDatabase(
+                { connection: from, keyFile },
+                { connection: to, keyFile },
+                { replace: options.replace === true, progress: showProgress(terminal), signal },
+              ),
             ),
           ),
         ),

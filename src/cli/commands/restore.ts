@@ -1,10 +1,11 @@
 /** `passmanager restore`: brings a backup back. */
 import { resolve } from 'node:path';
 import { Command, Option } from 'commander';
-import { restoreBackup } from '../../database/backup/backup.ts';
+import { restoreBackupInto } from '../../database/backup/backup.ts';
 import { keyFileOf } from '../../server/config.ts';
 import type { CliContext } from '../context.ts';
 import { formatRowCounts, formatSeconds, showProgress, timed } from '../copy_report.ts';
+import { interruptible } from '../interruption.ts';
 import { passphraseOption, readPassphrase } from '../passphrase.ts';
 import { confirm } from '../terminal.ts';
 import { withStoppedServer } from '../with_database.ts';
@@ -44,11 +45,11 @@ Example: passmanager restore /backups/today.pmbackup --passphrase-file ~/backup-
           );
         const keyFile = keyFileOf(config);
         const { done, milliseconds } = await timed(() =>
-          withStoppedServer(config, (connection) =>
-            restoreBackup(
+          interruptible((signal) =>
+            restoreBackupInto(
               file,
-              { connection, keyFile },
-              { passphrase, replace: options.replace === true, progress: showProgress(terminal) },
+              { keyFile, reach: (work) => withStoppedServer(config, work) },
+              { passphrase, replace: options.replace === true, progress: showProgress(terminal), signal },
             ),
           ),
         );

@@ -2,8 +2,11 @@
 import { createHash, randomBytes, randomUUID } from 'node:crypto';
 import { logIn, registerUser } from '../../client/node.ts';
 import type { Database } from '../../database/database.ts';
+import { BACKUP_WARNINGS } from '../../server/backup_schedule.ts';
+import { WRITES_REFUSED } from '../../server/readiness.ts';
+import { BACKUP_ADVICE } from './backup_checks.ts';
 import { type Check, type Finding, failure, good, type Subject, skipped, warning } from './check.ts';
-import { type DoorClient, getFromDoor, grpcDoor, httpDoor } from './doors.ts';
+import { type DoorClient, getFromDoor, grpcDoor, httpDoor, readinessOf } from './doors.ts';
 
 const NOT_RUNNING =
   'Start the server (npm start, systemctl start passmanager) with the same configuration, and see its log.';
@@ -31,17 +34,15 @@ export const DOOR_CHECKS: readonly Check[] = [
   {
     name: 'readiness',
     look: async ({ config, url }) => {
-      const answer = await getFromDoor(config, url, '/readyz').catch(() => undefined);
+      const answer = await readinessOf(config, url).catch(() => undefined);
       if (answer === undefined) return skipped('the HTTP door does not answer');
-      const { status, warning: told } = parsed(answer.body);
+      const { status, warning: told } = answer.body;
       if (answer.status !== 200 || status !== 'ready')
         return failure(
           `the server is not ready (${status ?? answer.status})`,
           'Its database does not answer: see its log.',
         );
-      return told === undefined
-        ? good('ready')
-        : warning(told, 'Make room on the disk, or see why it is so.');
+      return typeof told === 'string' ? warning(told, adviceFor(told)) : good('ready');
     },
   },
   {
@@ -77,10 +78,22 @@ export const DOOR_CHECKS: readonly Check[] = [
   },
 ];
 
+/** What to do about what the server warns of. */
+function adviceFor(told: string): string {
+  const known = [
+    [WRITES_REFUSED, 'Make room on the disk of the database, or see why it is read-only.'],
+    [BACKUP_WARNINGS.backup, BACKUP_ADVICE.backup],
+    [BACKUP_WARNINGS.command, BACKUP_ADVICE.command],
+    [BACKUP_WARNINGS.overdue, BACKUP_ADVICE.backup],
+  ] as const;
+  const advice = known.flatMap(([text, what]) => (told.includes(text) ? [what] : []));
+  return advice.length === 0 ? 'See the server’s log.' : advice.join(' ');
+}
+
 /** A name under the doctor's own prefix, in a domain that nobody has (RFC 2606 §2). */
 const doctorName = (): string => `doctor-${randomUUID()}@passmanager.invalid`;
 
-/** Registers an account of its own, writes an entry, reads it on another session, and deletes the account. */
+/** Registers an account of its own, writes an entry, reads it, and deletes the account with what the audit log has of it. */
 async function roundTrip(door: DoorClient, { config, database, url }: Subject): Promise<Finding> {
   if (config.registration === 'closed')
     return skipped('registration is closed: there is no account to try it with');
@@ -91,6 +104,7 @@ async function roundTrip(door: DoorClient, { config, database, url }: Subject): 
   const [username, password] = [doctorName(), randomBytes(16).toString('hex')];
   const begin = performance.now();
   let isRegistered = false;
+  let userId: string | undefined;
   try {
     // A door in clear text on another address is what the operator wanted; the check of clear_text says so.
     await registerUser(transport, {
@@ -102,6 +116,8 @@ async function roundTrip(door: DoorClient, { config, database, url }: Subject): 
     isRegistered = true;
     const vault = await logIn(transport, { username, password });
     try {
+      const session = (await vault.listSessions()).find(({ current }) => current);
+      userId = await ownerOf(session?.id, database);
       const text = randomUUID();
       const { id } = await vault.create({ name: 'doctor', password: text });
       const read = await vault.get(id);
@@ -120,9 +136,23 @@ async function roundTrip(door: DoorClient, { config, database, url }: Subject): 
     return failure(`${door.url}: ${(error as Error).message}${left}`, NOT_RUNNING);
   } finally {
     close();
+    if (userId !== undefined && !isRegistered)
+      await database!.writes.execute('delete from audit_events where user_id = $1', [userId]);
     if (invite !== undefined)
       await database!.writes.execute('delete from invites where code_hash = $1', [invite.hash]);
   }
+}
+
+/** Whose session it is; undefined where the database does not know. */
+async function ownerOf(
+  sessionId: string | undefined,
+  database: Database | undefined,
+): Promise<string | undefined> {
+  if (sessionId === undefined || database === undefined) return undefined;
+  const { rows } = await database.reads.execute('select user_id from login_sessions where id = $1', [
+    sessionId,
+  ]);
+  return rows[0]?.user_id as string | undefined;
 }
 
 async function makeInvite(database: Database): Promise<{ code: string; hash: Buffer }> {
@@ -133,12 +163,4 @@ async function makeInvite(database: Database): Promise<{ code: string; hash: Buf
     [hash, INVITE_SECONDS],
   );
   return { code, hash };
-}
-
-function parsed(body: string): { status?: string; warning?: string } {
-  try {
-    return JSON.parse(body) as { status?: string; warning?: string };
-  } catch {
-    return {};
-  }
 }

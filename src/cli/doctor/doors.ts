@@ -142,3 +142,17 @@ function ownTls({ tls }: Pick<Config, 'tls'>): ConnectionOptions | undefined {
       raw.equals(shown) ? undefined : new Error('the door shows another certificate than the configured one'),
   };
 }
+
+/** What /readyz answers, read as JSON; an empty object where it is none. Rejects where nobody answers. */
+export async function readinessOf(
+  config: Places,
+  url: string | undefined,
+): Promise<{ status: number; body: Readonly<Record<string, unknown>> }> {
+  const { status, body } = await getFromDoor(config, url, '/readyz');
+  try {
+    const parsed: unknown = JSON.parse(body);
+    return { status, body: typeof parsed === 'object' && parsed !== null ? { ...parsed } : {} };
+  } catch {
+    return { status, body: {} };
+  }
+}

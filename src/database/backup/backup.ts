@@ -1,6 +1,4 @@
 /** Making, proving and bringing back backups, and moving from one database to another by the same way. */
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
 import { recordEvent } from '../audit_log.ts';
@@ -13,7 +11,11 @@ import { readBackupFile, writeBackupFile } from './backup_file.ts';
 import type { Frame } from './backup_frames.ts';
 import type { BackupKdf } from './backup_seal.ts';
 import { type Restored, type RestoreOptions, refuseServers, restoreSnapshot } from './restore_snapshot.ts';
+import { withScratchDirectory } from './scratch_directory.ts';
 import { executorOf, type Progress, readSnapshot } from './snapshot.ts';
+
+/** What a directory for proving a backup is called, before its random end. */
+const SCRATCH = 'passmanager-verify-';
 
 /** What connections of backups are called, beside the servers'. */
 const CLIENT_NAME = 'passmanager backup';
@@ -34,8 +36,8 @@ export interface BackupReport {
 }
 
 /**
- * Backs a database up into a file, while servers serve. The file is whole or not there. Throws BackupError and its kinds,
- * KeyFileError, and errors of PostgreSQL and of the file system.
+ * Backs a database up into a file, while servers serve. The file is whole or not there, also where `signal` ends it. Throws
+ * BackupError and its kinds, KeyFileError, and errors of PostgreSQL and of the file system.
  */
 export async function makeBackup(
   { connection, keyFile }: Place,
@@ -43,6 +45,7 @@ export async function makeBackup(
   options: { passphrase: string; kdf?: BackupKdf; progress?: Progress; signal?: AbortSignal },
 ): Promise<BackupReport> {
   const key = await wrappingKey(keyFile);
+  options.signal?.throwIfAborted();
   return withClient(connection, async (client) => {
     await proveKeyFile(executorOf(client), key, keyFile);
     const tables: { table: string; rows: number }[] = [];
@@ -63,29 +66,31 @@ export async function makeBackup(
  */
 export async function verifyBackup(
   path: string,
-  options: { passphrase: string; log: EventLog; progress?: Progress },
+  options: { passphrase: string; log: EventLog; progress?: Progress; signal?: AbortSignal },
 ): Promise<Restored> {
-  const directory = await mkdtemp(join(tmpdir(), 'passmanager-verify-'));
+  const frames = readBackupFile(path, options.passphrase);
   try {
-    const frames = readBackupFile(path, options.passphrase);
     // A file that cannot be opened needs no PostgreSQL to say so.
     const first = await frames.next();
-    const postgres = await startEmbeddedPostgres({ dataDir: join(directory, 'data'), log: options.log });
-    try {
-      return await withClient(postgres.connection, (client) =>
-        restoreSnapshot(client, following(first, frames), {
-          replace: false,
-          settle: false,
-          wrapUnder: async (backupKey) => backupKey,
-          ...(options.progress && { progress: options.progress }),
-        }),
-      );
-    } finally {
-      await postgres.stop();
-      await frames.return(undefined);
-    }
+    return await withScratchDirectory(SCRATCH, async (directory) => {
+      options.signal?.throwIfAborted();
+      const postgres = await startEmbeddedPostgres({ dataDir: join(directory, 'data'), log: options.log });
+      try {
+        return await withClient(postgres.connection, (client) =>
+          restoreSnapshot(client, following(first, frames), {
+            replace: false,
+            settle: false,
+            wrapUnder: async (backupKey) => backupKey,
+            ...(options.progress && { progress: options.progress }),
+            ...(options.signal && { signal: options.signal }),
+          }),
+        );
+      } finally {
+        await postgres.stop();
+      }
+    });
   } finally {
-    await rm(directory, { recursive: true, force: true });
+    await frames.return(undefined);
   }
 }
 
@@ -97,12 +102,38 @@ export async function verifyBackup(
 export async function restoreBackup(
   path: string,
   { connection, keyFile }: Place,
-  options: { passphrase: string; replace: boolean; progress?: Progress },
+  options: { passphrase: string } & Pick<RestoreOptions, 'replace' | 'progress' | 'signal'>,
+): Promise<Restored> {
+  return restoreBackupInto(path, { keyFile, reach: (work) => work(connection) }, options);
+}
+
+/** As restoreBackup, into a database that `reach` starts or makes once the file was opened. Throws what `reach` does, too. */
+export async function restoreBackupInto(
+  path: string,
+  {
+    keyFile,
+    reach,
+  }: Pick<Place, 'keyFile'> & {
+    readonly reach: (work: (connection: ConnectionOptions) => Promise<Restored>) => Promise<Restored>;
+  },
+  options: { passphrase: string } & Pick<RestoreOptions, 'replace' | 'progress' | 'signal'>,
 ): Promise<Restored> {
   const frames = readBackupFile(path, options.passphrase);
-  return withClient(connection, (client) =>
-    restoreSnapshot(client, frames, { ...options, settle: true, wrapUnder: keyFileFor(keyFile) }),
-  );
+  try {
+    const first = await frames.next();
+    options.signal?.throwIfAborted();
+    return await reach((connection) =>
+      withClient(connection, (client) =>
+        restoreSnapshot(client, following(first, frames), {
+          ...options,
+          settle: true,
+          wrapUnder: keyFileFor(keyFile),
+        }),
+      ),
+    );
+  } finally {
+    await frames.return(undefined);
+  }
 }
 
 /**
@@ -112,7 +143,7 @@ export async function restoreBackup(
 export async function moveDatabase(
   from: Place,
   to: Place,
-  options: Pick<RestoreOptions, 'replace' | 'progress'>,
+  options: Pick<RestoreOptions, 'replace' | 'progress' | 'signal'>,
 ): Promise<Restored> {
   const key = await wrappingKey(from.keyFile);
   return withClient(from.connection, async (source) => {

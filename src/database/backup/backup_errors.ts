@@ -44,6 +44,17 @@ export class TargetNotEmptyError extends BackupError {
   }
 }
 
+/** Tables of our names that this program did not make. */
+export class ForeignTablesError extends BackupError {
+  constructor(names: readonly string[]) {
+    super(
+      `the database holds tables of another program (${names.join(', ')}), which a restore would delete: give this one a ` +
+        'database or a schema of its own',
+    );
+    this.name = 'ForeignTablesError';
+  }
+}
+
 /** A server has the database open. */
 export class ServerRunsError extends BackupError {
   constructor() {

@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { createReadStream, createWriteStream } from 'node:fs';
 import { open, rename, rm, stat } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { basename, dirname } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createZstdCompress, createZstdDecompress } from 'node:zlib';
@@ -17,12 +17,10 @@ import {
   openHeader,
   sealChunks,
 } from './backup_seal.ts';
+import { removeUnfinished, unfinishedPath } from './unfinished.ts';
 
 /** Bytes that are read from a file at once. */
 const READ_BYTES = 1024 * 1024;
-
-/** What the name of a file ends with until it is whole. */
-export const UNFINISHED = '.part';
 
 /** The line of a passphrase file, without white space around it. Throws BackupError. */
 export function passphraseOf(text: string): string {
@@ -33,8 +31,8 @@ export function passphraseOf(text: string): string {
 }
 
 /**
- * Writes a backup under another name beside `path`, has it on disk, and renames it: who finds `path` finds all of it. Mode
- * 0600. Answers its size in bytes. Throws BackupError, what `frames` throws, and errors of the file system; nothing is
+ * Writes a backup under a name of its own beside `path`, has it on disk, and renames it: who finds `path` finds all of it,
+ * of the last of several that were made at once. What earlier ones left unfinished is removed. Mode 0600. Answers its size in bytes. Throws BackupError, what `frames` throws, and errors of the file system; nothing is
  * left under `path` then that was not there before.
  */
 export async function writeBackupFile(
@@ -42,9 +40,9 @@ export async function writeBackupFile(
   frames: AsyncIterable<Frame>,
   options: { passphrase: string; kdf?: BackupKdf; signal?: AbortSignal },
 ): Promise<number> {
-  const unfinished = `${path}${UNFINISHED}`;
+  await removeUnfinished(dirname(path), (name) => name === basename(path)).catch(() => {});
+  const unfinished = unfinishedPath(path);
   const seal = await newHeader(options.passphrase, randomBytes, options.kdf);
-  await rm(unfinished, { force: true });
   try {
     await pipeline(
       Readable.from(encoded(frames), { objectMode: false }),
@@ -53,15 +51,16 @@ export async function writeBackupFile(
       createWriteStream(unfinished, { mode: 0o600, flags: 'wx', flush: true }),
       ...(options.signal === undefined ? [] : [{ signal: options.signal }]),
     );
+    const { size } = await stat(unfinished);
     await rename(unfinished, path);
     await syncDirectory(dirname(path), () => {});
+    return size;
   } catch (error) {
     await rm(unfinished, { force: true });
     throw error;
   } finally {
     seal.key.fill(0);
   }
-  return (await stat(path)).size;
 }
 
 /** The frames of a backup. Throws BackupError and its kinds at the first frame or at any later one. */

@@ -11,6 +11,7 @@ import { NO_CHANGE } from '../password_change_statements.ts';
 import { rewrapServerKeys } from '../server_keys.ts';
 import {
   DamagedBackupError,
+  ForeignTablesError,
   NewerBackupError,
   ServerRunsError,
   TargetNotEmptyError,
@@ -29,6 +30,8 @@ export interface RestoreOptions {
   /** Whether sessions, password changes and histories end, as they must before a server serves it. */
   readonly settle: boolean;
   readonly progress?: Progress;
+  /** Ends it before it is written for good, with the signal's reason. */
+  readonly signal?: AbortSignal;
 }
 
 /** What was written. */
@@ -50,6 +53,7 @@ export async function restoreSnapshot(
 ): Promise<Restored> {
   const source = frames[Symbol.asyncIterator]();
   const next = async (): Promise<Frame> => {
+    options.signal?.throwIfAborted();
     const { value, done } = await source.next();
     if (done) throw new DamagedBackupError('it ends early');
     return value;
@@ -71,7 +75,7 @@ export async function restoreSnapshot(
     if ((await next()).type !== 'end') throw new DamagedBackupError('it does not end where it should');
     // What lies behind the end is read as well: only then the last seal was looked at.
     if (!(await source.next()).done) throw new DamagedBackupError('there is more after its end');
-    await proveRows(client, manifest, tables);
+    await proveRows(client, manifest, tables, options.signal);
     const backupKey = Buffer.from(manifest.keyFile, 'hex');
     await rewrapServerKeys(executorOf(client), backupKey, await options.wrapUnder(backupKey));
     if (options.settle) await settle(client);
@@ -95,24 +99,40 @@ export async function refuseServers(client: pg.Client): Promise<void> {
   if (rows.length > 0) throw new ServerRunsError();
 }
 
-/** Drops what this program made. Refuses where there are accounts and they may not go. */
+/** Drops what this program made, and nothing else. Refuses where there are accounts and they may not go. */
 async function clear(client: pg.Client, replace: boolean): Promise<void> {
-  const { rows: found } = await client.query(`select to_regclass('users') is not null as there`);
-  if (found[0].there && !replace) {
+  const { rows: found } = await client.query(
+    'select oid, relname from pg_class where relnamespace = current_schema()::regnamespace and relname = any($1)',
+    [ALL_TABLES.map(({ name }) => name)],
+  );
+  if (found.length === 0) return;
+  const there = found.map(({ relname }) => relname as string);
+  await refuseForeign(client, there);
+  if (there.includes('users') && !replace) {
     const { rows } = await client.query('select count(*)::int as accounts from users');
     if (rows[0].accounts > 0) throw new TargetNotEmptyError(rows[0].accounts);
   }
-  const names = ALL_TABLES.map(({ name }) => name);
-  await client.query(`drop table if exists ${names.join(', ')}`);
   const { rows: domains } = await client.query(
-    `select typname from pg_type where typtype = 'd' and typnamespace = current_schema()::regnamespace`,
+    `select distinct typname from pg_type join pg_attribute on atttypid = pg_type.oid
+      where typtype = 'd' and typnamespace = current_schema()::regnamespace and attrelid = any($1::oid[])`,
+    [found.map(({ oid }) => oid)],
   );
+  await client.query(`drop table ${there.join(', ')}`);
   for (const { typname } of domains) await client.query(`drop domain ${client.escapeIdentifier(typname)}`);
 }
 
 /** Those of a newer version of this program. */
 export const unknownMigrations = (names: readonly string[]): string[] =>
   names.filter((name) => !migrations.some((known) => known.name === name));
+
+/** Refuses tables that no migration of this program made: one that made them is in the table of migrations. */
+async function refuseForeign(client: pg.Client, there: readonly string[]): Promise<void> {
+  const { rows } = there.includes(MIGRATIONS_TABLE)
+    ? await client.query(`select to_jsonb(m) ->> 'name' as name from ${MIGRATIONS_TABLE} m`)
+    : { rows: [] };
+  if (!rows.some(({ name }) => migrations.some((known) => known.name === name)))
+    throw new ForeignTablesError(there);
+}
 
 /** Runs the migrations of these names in an empty database, and says so where the migrator looks. */
 export async function makeSchema(client: pg.Client, names: readonly string[]): Promise<void> {
@@ -176,8 +196,11 @@ async function proveRows(
   client: pg.Client,
   manifest: Manifest,
   tables: readonly TableSummary[],
+  signal: AbortSignal | undefined,
 ): Promise<void> {
   for (const [index, { name, columns }] of manifest.tables.entries()) {
+    // Between tables: one that is not read to its end leaves a connection that answers nothing more.
+    signal?.throwIfAborted();
     const table = BACKUP_TABLES.find((each) => each.name === name);
     if (table === undefined) throw new NewerBackupError(`a table ${name}`);
     const { rows, sha256 } = await tallyTable(client, table, columns);

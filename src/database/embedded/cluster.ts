@@ -46,8 +46,9 @@ export async function prepareCluster(
       join(layout.cluster, 'postgresql.conf'),
       postgresqlConf(maxConnections),
       account.ownerId,
+      account.groupId,
     );
-    await writeDurably(join(layout.cluster, 'pg_hba.conf'), PG_HBA_CONF, account.ownerId);
+    await writeDurably(join(layout.cluster, 'pg_hba.conf'), PG_HBA_CONF, account.ownerId, account.groupId);
   } catch (error) {
     if (error instanceof EmbeddedPostgresError) throw error;
     const said = error instanceof ProgramFailedError ? error.output : String((error as Error).message);
@@ -71,7 +72,8 @@ export async function makeCluster({
   const making = `${layout.making}${randomBytes(6).toString('hex')}`;
   try {
     await mkdir(making, { mode: 0o700 });
-    if (account.ownerId !== undefined) await chown(making, account.ownerId, account.ownerId);
+    if (account.ownerId !== undefined)
+      await chown(making, account.ownerId, account.groupId ?? account.ownerId);
     const options = { cwd: dirname(making) };
     await runProgram(
       account,
@@ -91,8 +93,13 @@ export async function makeCluster({
       ],
       options,
     );
-    await writeDurably(join(making, 'postgresql.conf'), postgresqlConf(maxConnections), account.ownerId);
-    await writeDurably(join(making, 'pg_hba.conf'), PG_HBA_CONF, account.ownerId);
+    await writeDurably(
+      join(making, 'postgresql.conf'),
+      postgresqlConf(maxConnections),
+      account.ownerId,
+      account.groupId,
+    );
+    await writeDurably(join(making, 'pg_hba.conf'), PG_HBA_CONF, account.ownerId, account.groupId);
     await runProgram(
       account,
       [binaries.postgres, '--single', '-D', making, '-c', 'exit_on_error=on', 'postgres'],
@@ -134,10 +141,10 @@ async function versionOf({ cluster, dataDir }: Layout): Promise<string> {
 }
 
 /** A copy that root made belongs to root, and so does a cluster that was made in another way. */
-async function takeOwnership(cluster: string, { ownerId }: Account): Promise<void> {
+async function takeOwnership(cluster: string, { ownerId, groupId }: Account): Promise<void> {
   const { uid } = await lstat(cluster);
   if (ownerId !== undefined) {
-    if (uid !== ownerId) await giveTree(cluster, ownerId);
+    if (uid !== ownerId) await giveTree(cluster, ownerId, groupId);
   } else if (uid !== process.geteuid?.()) {
     throw new EmbeddedPostgresError(
       `${cluster} belongs to another account (user id ${uid}): start the server as that account, or as root, or give ` +

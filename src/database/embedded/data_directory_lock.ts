@@ -4,9 +4,10 @@
  * a POSIX record lock (fcntl(2)): it holds between processes, containers and users that share the directory. Such a lock
  * also goes when its process closes any other descriptor of the file: nothing here opens it otherwise (docs/adr/0005).
  */
-import { chmodSync } from 'node:fs';
+import { chmodSync, closeSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
+import { giveToOwner } from './durable_file.ts';
 import { DataDirectoryInUseError, EmbeddedPostgresError } from './errors.ts';
 
 /** A lock ends when it is released, not when the garbage collector finds that nobody refers to its file. */
@@ -23,6 +24,7 @@ export function lockDataDirectory(dataDir: string): () => void {
   const path = join(dataDir, 'lock');
   let file: DatabaseSync | undefined;
   try {
+    makeFile(path, dataDir);
     file = new DatabaseSync(path, { timeout: 0 });
     // Without a journal in memory SQLite would put one beside the file.
     file.exec('pragma journal_mode = memory; begin exclusive');
@@ -42,5 +44,21 @@ export function lockDataDirectory(dataDir: string): () => void {
         cause: error,
       },
     );
+  }
+}
+
+/** Makes the file where there is none: nobody has a lock on it then. */
+function makeFile(path: string, dataDir: string): void {
+  let descriptor: number;
+  try {
+    descriptor = openSync(path, 'wx', 0o600);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return;
+    throw error;
+  }
+  try {
+    giveToOwner(descriptor, dataDir);
+  } finally {
+    closeSync(descriptor);
   }
 }

@@ -1,5 +1,5 @@
 /** Files that are whole and on disk, or as they were. */
-import { constants, type Stats } from 'node:fs';
+import { constants, fchownSync, lstatSync, type Stats } from 'node:fs';
 import { lchown, lstat, open, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
@@ -29,6 +29,7 @@ export async function writeDurably(
   path: string,
   content: string,
   ownerId: number | undefined,
+  groupId = ownerId,
 ): Promise<void> {
   const isFile = (stats: Stats): boolean => stats.isFile();
   if (await lstat(path).then(isFile, () => false)) {
@@ -39,7 +40,7 @@ export async function writeDurably(
   const file = await open(temporary, constants.O_CREAT | constants.O_EXCL | constants.O_WRONLY, 0o600);
   try {
     await file.writeFile(content);
-    if (ownerId !== undefined) await file.chown(ownerId, ownerId);
+    if (ownerId !== undefined) await file.chown(ownerId, groupId!);
     await file.sync();
   } finally {
     await file.close();
@@ -49,9 +50,19 @@ export async function writeDurably(
 }
 
 /** Gives a tree to an account, links themselves and not what they point to. The top comes last: it says that all was done. */
-export async function giveTree(path: string, ownerId: number): Promise<void> {
+export async function giveTree(path: string, ownerId: number, groupId = ownerId): Promise<void> {
   if ((await lstat(path)).isDirectory()) {
-    for (const name of await readdir(path)) await giveTree(join(path, name), ownerId);
+    for (const name of await readdir(path)) await giveTree(join(path, name), ownerId, groupId);
   }
-  await lchown(path, ownerId, ownerId);
+  await lchown(path, ownerId, groupId);
+}
+
+/**
+ * Gives a file that this process just made, by its descriptor, to whom its directory belongs: what root makes among the
+ * files of another user is that one's. Nothing for any other user.
+ */
+export function giveToOwner(descriptor: number, directory: string): void {
+  if (process.geteuid?.() !== 0) return;
+  const { uid, gid } = lstatSync(directory);
+  if (uid !== 0) fchownSync(descriptor, uid, gid);
 }

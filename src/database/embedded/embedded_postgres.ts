@@ -2,7 +2,7 @@
  * The embedded PostgreSQL: the server's own, run as a child on a Unix socket below the data directory. All its state is
  * there; while it is stopped the directory may be renamed, moved or copied.
  */
-import { chmodSync, chownSync, existsSync, mkdirSync, readdirSync, statSync } from 'node:fs';
+import { chmodSync, existsSync, lchownSync, mkdirSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Account, chooseAccount } from './account.ts';
 import { prepareCluster } from './cluster.ts';
@@ -135,13 +135,18 @@ function previousOf(
 }
 
 /** The directories around the cluster, with the permissions that the account needs. */
-function makeDirectories({ dataDir, home, socket }: Layout, { ownerId, parentMode }: Account): void {
+function makeDirectories(
+  { dataDir, home, socket }: Layout,
+  { ownerId, groupId = ownerId, parentMode }: Account,
+): void {
   if (parentMode !== 0o700) chmodSync(dataDir, (statSync(dataDir).mode & 0o7777) | (parentMode & 0o111));
   mkdirSync(home, { recursive: true, mode: parentMode });
   chmodSync(home, parentMode);
+  // Around the files of another user there is that one's directory, too.
+  if (process.geteuid?.() === 0) lchownSync(home, statSync(dataDir).uid, statSync(dataDir).gid);
   mkdirSync(socket, { recursive: true, mode: 0o700 });
   chmodSync(socket, 0o700);
-  if (ownerId !== undefined) chownSync(socket, ownerId, ownerId);
+  if (ownerId !== undefined) lchownSync(socket, ownerId, groupId!);
 }
 
 function asEmbeddedError(error: unknown, { dataDir }: Layout): unknown {

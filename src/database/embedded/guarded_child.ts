@@ -4,7 +4,7 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import type { Writable } from 'node:stream';
-import { type Account, SYSTEM_PATH } from './account.ts';
+import { type Account, SYSTEM_PATH, spawnIds } from './account.ts';
 
 /** How a child ended: its exit code, or the signal. */
 export interface Exit {
@@ -34,13 +34,12 @@ export function spawnGuarded(
   options: { cwd: string; output: number | 'pipe'; lastSignal: 'INT' | 'TERM' },
 ): GuardedChild {
   const { cwd, output, lastSignal } = options;
-  const id = account.spawnId === undefined ? {} : { uid: account.spawnId, gid: account.spawnId };
   const child = spawn('/bin/sh', ['-c', GUARD, lastSignal, ...account.prefix, ...command], {
     cwd,
     stdio: [output === 'pipe' ? 'pipe' : 'ignore', output, output, 'pipe'],
     env: { PATH: SYSTEM_PATH, LC_ALL: 'C', TZ: 'UTC' },
     detached: true,
-    ...id,
+    ...spawnIds(account),
   });
   const guard = child.stdio[3] as Writable;
   guard.on('error', () => {});

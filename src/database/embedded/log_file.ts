@@ -1,5 +1,16 @@
 /** PostgreSQL's own log: a file of bounded size in the data directory, and the one before it. */
-import { closeSync, copyFileSync, fstatSync, ftruncateSync, openSync, readSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  copyFileSync,
+  fstatSync,
+  ftruncateSync,
+  openSync,
+  readSync,
+  rmSync,
+} from 'node:fs';
+import { dirname } from 'node:path';
+import { giveToOwner } from './durable_file.ts';
 
 /** What the file may hold when it is looked at, in bytes, and how often that is, in milliseconds. */
 const LOG_BYTES = 1_048_576;
@@ -15,13 +26,18 @@ export interface LogFile {
   close(): void;
 }
 
-/** Opens the log (mode 0600) and keeps it small. */
+/** For reading and appending. A link in the place of the log is not followed: the directory may be another user's. */
+const FLAGS = constants.O_RDWR | constants.O_APPEND | constants.O_CREAT | constants.O_NOFOLLOW;
+
+/** Opens the log (mode 0600) and keeps it small. Throws what opening does. */
 export function openLogFile(path: string, { limit = LOG_BYTES, checkMs = LOG_CHECK_MS } = {}): LogFile {
-  const descriptor = openSync(path, 'a+', 0o600);
+  const descriptor = openSync(path, FLAGS, 0o600);
+  giveToOwner(descriptor, dirname(path));
   const rotate = (): void => {
     if (fstatSync(descriptor).size <= limit) return;
     try {
-      copyFileSync(path, `${path}.1`);
+      rmSync(`${path}.1`, { force: true });
+      copyFileSync(path, `${path}.1`, constants.COPYFILE_EXCL);
     } finally {
       // On a full disk the old lines are given up.
       ftruncateSync(descriptor);

@@ -47,8 +47,11 @@ describe('passmanager doctor', function () {
       const snapshot = () =>
         server.database.query(
           `select (select count(*) from users) as users, (select count(*) from login_sessions) as sessions,
+                  (select json_agg(a order by id) from audit_events a) as events,
                   (select json_agg(k order by id) from server_keys k) as keys`,
         );
+      // Those of others stay.
+      await server.database.query("insert into audit_events (event) values ('backup made')");
       const before = await snapshot();
       const { code, out } = await runCli(['doctor', '--json'], settings());
       const { checks } = JSON.parse(out) as { checks: Record<string, string>[] };

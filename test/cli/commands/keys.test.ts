@@ -63,9 +63,17 @@ describe('passmanager keys', function () {
     const lookup = await startKeys(server.connection);
     expect((await run('status')).out).to.contain('There is no recovery code');
     const early = CODE.exec((await run('recovery-code')).out)![0];
+    for (const answer of ['no', '']) {
+      const declined = await run('recovery-code', {}, answer);
+      expect(declined).to.include({ code: 1, out: '' });
+    }
+    expect((await runCli(['keys', 'recovery-code'], { PASSMANAGER_DATA_DIR: dataDir })).notes).to.contain(
+      '--yes',
+    );
+    const second = CODE.exec((await run('recovery-code', {}, 'yes')).out)![0];
     await server.stop();
-    const code = CODE.exec((await run('recovery-code')).out)![0];
-    expect(code).not.to.equal(early);
+    const code = CODE.exec((await run('recovery-code --yes')).out)![0];
+    expect(new Set([early, second, code]).size).to.equal(3);
     const status = await run('status --json');
     expect(status.code).to.equal(0);
     expect(JSON.parse(status.out)).to.deep.include({ opens: true, hasRecoveryCode: true });

@@ -1,10 +1,13 @@
+import { join } from 'node:path';
 import { expect } from 'chai';
 import { migrations } from '../../../src/database/migrations/index.ts';
 import { runCli } from '../../support/cli.ts';
+import { remove, temporaryDirectory } from '../../support/embedded.ts';
 import { createTestDatabase } from '../../support/test_database.ts';
 import { databaseUrl } from '../../support/test_server.ts';
 
-describe('passmanager migrate', () => {
+describe('passmanager migrate', function () {
+  this.timeout(30_000);
   it('refuses a database that a newer version used', async () => {
     const database = await createTestDatabase();
     try {
@@ -28,6 +31,19 @@ describe('passmanager migrate', () => {
       expect(rows).to.have.length(migrations.length);
     } finally {
       await database.drop();
+    }
+  });
+
+  it('makes the embedded database where there is none', async () => {
+    const directory = temporaryDirectory();
+    const settings = { PASSMANAGER_DATA_DIR: join(directory, 'data') };
+    try {
+      expect((await runCli(['migrate'], settings)).code).to.equal(0);
+      const { out, notes } = await runCli(['stats', '--json'], settings);
+      expect(notes).to.equal('');
+      expect(JSON.parse(out)).to.include({ accounts: 0 });
+    } finally {
+      remove(directory);
     }
   });
 });

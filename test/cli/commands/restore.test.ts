@@ -43,6 +43,18 @@ describe('passmanager restore', function () {
     expect(await runCli(['restore', world.at('a')])).to.include({ code: 64 });
   });
 
+  it('makes no database where the file does not open', async () => {
+    writeFileSync(world.at('other'), 'another horse battery\n');
+    const settings = { PASSMANAGER_DATA_DIR: world.at('never') };
+    expect(await runCli(['restore', world.at('a'), '-p', world.at('other')], settings)).to.include({
+      code: 1,
+    });
+    expect(await runCli(['restore', world.at('other'), '-p', world.at('passphrase')], settings)).to.include({
+      code: 1,
+    });
+    expect(existsSync(world.at('never'))).to.equal(false);
+  });
+
   it('brings everything back into an empty database, with the key file', async () => {
     const { code, out } = await run();
     expect(code).to.equal(0);

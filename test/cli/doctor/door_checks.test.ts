@@ -1,8 +1,11 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { expect } from 'chai';
+import { BACKUP_ADVICE } from '../../../src/cli/doctor/backup_checks.ts';
 import { DOOR_CHECKS } from '../../../src/cli/doctor/door_checks.ts';
 import { openDatabase } from '../../../src/database/database.ts';
+import { BACKUP_WARNINGS } from '../../../src/server/backup_schedule.ts';
+import { WRITES_REFUSED } from '../../../src/server/readiness.ts';
 import { look, subjectOf } from '../../support/doctor.ts';
 import { startTestServer, type TestServer } from '../../support/test_server.ts';
 
@@ -26,7 +29,8 @@ describe('the checks of the doors', function () {
   const rows = async (server: TestServer) =>
     (
       await server.database.query(
-        'select (select count(*) from users)::int + (select count(*) from invites)::int + (select count(*) from login_sessions)::int as n',
+        `select (select count(*) from users)::int + (select count(*) from invites)::int + (select count(*) from login_sessions)::int +
+                (select count(*) from audit_events)::int as n`,
       )
     )[0]!.n;
 
@@ -49,6 +53,32 @@ describe('the checks of the doors', function () {
       for (const name of ['http_door', 'connect_round_trip', 'readiness'])
         expect((await look(DOOR_CHECKS, name, http)).state, name).to.equal('failure');
       expect((await look(DOOR_CHECKS, 'grpc_door', grpc)).state).to.equal('failure');
+    } finally {
+      other.closeAllConnections();
+      other.close();
+    }
+  });
+
+  it('say what fits the warning of the server', async () => {
+    let body: object = {};
+    const other = createServer((_, response) => response.end(JSON.stringify(body)));
+    await new Promise<void>((resolve) => other.listen(0, '127.0.0.1', resolve));
+    const port = String((other.address() as AddressInfo).port);
+    const advice = async (warning: string): Promise<string> => {
+      body = { status: 'ready', warning };
+      const found = await look(DOOR_CHECKS, 'readiness', subjectOf({ PASSMANAGER_HTTP_PORT: port }));
+      expect(found).to.include({ state: 'warning', detail: warning });
+      return found.advice;
+    };
+    try {
+      const disk = await advice(WRITES_REFUSED);
+      expect(disk).to.contain('disk');
+      expect(await advice(BACKUP_WARNINGS.backup)).to.equal(BACKUP_ADVICE.backup);
+      expect(await advice(BACKUP_WARNINGS.command)).to.equal(BACKUP_ADVICE.command);
+      expect(await advice(`${WRITES_REFUSED}; ${BACKUP_WARNINGS.overdue}`)).to.equal(
+        `${disk} ${BACKUP_ADVICE.backup}`,
+      );
+      expect(await advice('something of a later version')).not.to.equal('');
     } finally {
       other.closeAllConnections();
       other.close();

@@ -8,6 +8,7 @@ describe('the errors of backups', () => {
       [new errors.DamagedBackupError('it was cut off'), 'DamagedBackupError', /cut off.*earlier backup/],
       [new errors.NewerBackupError('a file of version 2'), 'NewerBackupError', /version 2.*later one/],
       [new errors.TargetNotEmptyError(3), 'TargetNotEmptyError', /3 accounts.*--replace/],
+      [new errors.ForeignTablesError(['users']), 'ForeignTablesError', /users.*of its own/],
       [new errors.ServerRunsError(), 'ServerRunsError', /stop it first/],
     ] as const;
     for (const [error, name, message] of all) {

@@ -1,4 +1,5 @@
-import { chmodSync, existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { randomBytes } from 'node:crypto';
+import { existsSync, readdirSync, readFileSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -97,11 +98,32 @@ describe('the file of a backup', () => {
     expect(await read()).to.deep.equal(FRAMES);
   });
 
-  it('takes the place of an unfinished one', async () => {
-    writeFileSync(`${path}.part`, 'left by a process that was ended');
-    chmodSync(`${path}.part`, 0o644);
+  it('is whole, of one or the other, when two are made at once under one name', async () => {
+    // Each of another length, and none at its end before the others have begun.
+    let waiting = 3;
+    let go = (): void => {};
+    const all = new Promise<void>((resolve) => {
+      go = resolve;
+    });
+    const slowly = async function* (bytes: number): AsyncGenerator<Frame> {
+      yield { type: 'rows', bytes: randomBytes(bytes) };
+      waiting -= 1;
+      if (waiting === 0) go();
+      await all;
+      yield { type: 'end' };
+    };
+    const sizes = await Promise.all([1_000, 300_000, 600_000].map((bytes) => write(slowly(bytes))));
+    expect(readdirSync(directory)).to.deep.equal(['a.pmbackup']);
+    expect(sizes).to.include(statSync(path).size);
+    expect((await read()).at(-1)).to.deep.equal({ type: 'end' });
+  });
+
+  it('takes the place of what one that was killed long ago left, and leaves what another writes', async () => {
+    const [stale, fresh] = [`${path}.part`, `${path}.0123456789ab.part`];
+    for (const name of [stale, fresh]) writeFileSync(name, 'left by a process that was ended');
+    utimesSync(stale, 1, 1);
     await write();
-    expect(existsSync(`${path}.part`)).to.equal(false);
+    expect([existsSync(stale), existsSync(fresh)]).to.deep.equal([false, true]);
     expect(statSync(path).mode & 0o777).to.equal(0o600);
   });
 

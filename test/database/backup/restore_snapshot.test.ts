@@ -2,6 +2,7 @@ import { expect } from 'chai';
 import pg from 'pg';
 import {
   DamagedBackupError,
+  ForeignTablesError,
   NewerBackupError,
   ServerRunsError,
   TargetNotEmptyError,
@@ -73,6 +74,40 @@ describe('a restore of a snapshot', function () {
     expect(await rejection(restore())).to.be.instanceOf(TargetNotEmptyError);
     expect(await contentsOf(target)).to.deep.equal(before);
     await restore(frames, { replace: true });
+    expect(await contentsOf(target)).to.deep.equal(await contentsOf(world.database));
+  });
+
+  it('is refused where tables of its names are another program’s, which stay', async () => {
+    const others = [
+      ['create table users (id int primary key)'],
+      ['create table schema_migrations (version text)', "insert into schema_migrations values ('2026')"],
+      [
+        'create table users (id int primary key)',
+        'create table schema_migrations (id int, name text)',
+        "insert into schema_migrations values (1, 'CreateUsers')",
+      ],
+    ];
+    await connect(false);
+    const tables = () =>
+      target.query(`select relname from pg_class where relnamespace = 'public'::regnamespace order by 1`);
+    for (const statements of others) {
+      for (const statement of statements) await target.query(statement);
+      const before = await tables();
+      for (const replace of [false, true])
+        expect(await rejection(restore(frames, { replace }))).to.be.instanceOf(ForeignTablesError);
+      expect(await tables()).to.deep.equal(before);
+      await target.query('drop table if exists users, schema_migrations');
+    }
+  });
+
+  it('leaves tables and domains of others alone, beside an empty database and in the place of a full one', async () => {
+    await connect(false);
+    await target.query('create domain postcode as text');
+    await target.query("create table shops as select 'N1'::postcode as at");
+    await restore();
+    await restore(frames, { replace: true });
+    expect(await target.query('select at from shops')).to.deep.equal([{ at: 'N1' }]);
+    expect(await target.query(`select 'N2'::postcode as at`)).to.have.length(1);
     expect(await contentsOf(target)).to.deep.equal(await contentsOf(world.database));
   });
 

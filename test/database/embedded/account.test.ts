@@ -25,6 +25,25 @@ describe('the account of PostgreSQL', () => {
     );
   });
 
+  it('is refused to root where it cannot be that of the directory’s owner, with whom to become', () => {
+    expect(() => choose([], { owner: { uid: 1000, gid: 100 } })).to.throw(EmbeddedPostgresError, '#1000');
+  });
+
+  it('is, for root, that of the directory’s owner, whose files stay that one’s', () => {
+    for (const name of ['setpriv', 'unshare', 'setuid'])
+      expect(choose([name], { owner: { uid: 1000, gid: 100 } })).to.deep.include({
+        name,
+        ownerId: 1000,
+        groupId: 100,
+        parentMode: 0o700,
+      });
+    expect(choose(['setpriv'], { owner: { uid: 1000, gid: 100 } }).prefix).to.include.members([
+      '--reuid=1000',
+      '--regid=100',
+    ]);
+    expect(choose(['setpriv'], { owner: { uid: 0, gid: 0 } })).to.deep.equal(WAYS[0]);
+  });
+
   it('is the server’s own when that is not root', () => {
     expect(choose(['setpriv', 'unshare', 'setuid'], { isRoot: false, hasName: true })).to.deep.include({
       name: 'own',

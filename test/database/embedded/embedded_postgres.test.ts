@@ -8,6 +8,7 @@ import {
   readdirSync,
   readFileSync,
   renameSync,
+  rmSync,
   statSync,
   writeFileSync,
 } from 'node:fs';
@@ -24,6 +25,7 @@ import {
 } from '../../../src/database/embedded/embedded_postgres.ts';
 import { type PostgresBinaries, postgresBinaries } from '../../../src/database/embedded/postgres_binaries.ts';
 import type { EmbeddedConnection } from '../../../src/database/embedded/postmaster.ts';
+import { writeKeyFile } from '../../../src/database/key_file.ts';
 import {
   canRead,
   isRoot,
@@ -486,6 +488,45 @@ describe('the embedded PostgreSQL', function () {
         await postgres.stop();
       }
     });
+  });
+
+  it('stays its owner’s when root runs it in between, with all that is made meanwhile', async function () {
+    if (!isRoot) return this.skip();
+    const dataDir = fresh();
+    mkdirSync(dataDir, { mode: 0o700 });
+    chownSync(dirname(dataDir), ORDINARY_ID, ORDINARY_ID);
+    chownSync(dataDir, ORDINARY_ID, ORDINARY_ID);
+    const owners = () =>
+      readdirSync(dataDir, { recursive: true, encoding: 'utf8' }).filter((name) => {
+        const { uid, gid } = statSync(join(dataDir, name));
+        return uid !== ORDINARY_ID || gid !== ORDINARY_ID;
+      });
+    const asOwner = async (): Promise<void> => {
+      const server = child(dataDir, asOrdinary(ORDINARY_ID));
+      const line = await server.next();
+      expect(line?.message).to.equal(undefined);
+      await keep({ connection: line!.connection! });
+      server.process.stdin!.end();
+      expect(await server.ended).to.equal(0);
+    };
+    const asRoot = async (): Promise<void> => {
+      const postgres = await start(dataDir);
+      await writeKeyFile(join(dataDir, 'key'), Buffer.alloc(32));
+      const [pid] = processesOn(cluster(dataDir));
+      expect(readFileSync(`/proc/${pid}/status`, 'utf8')).to.contain(`Uid:\t${ORDINARY_ID}\t`);
+      expect(owners()).to.deep.equal([]);
+      await postgres.stop();
+      rmSync(join(dataDir, 'key'));
+    };
+    // The first start is root's, as that of a restore; later ones find what an ordinary user made.
+    await asRoot();
+    await asOwner();
+    await asRoot();
+    await asOwner();
+    // What was taken away by root is given back by root.
+    spawnSync('chown', ['-R', '65534:65534', join(dataDir, 'postgres')]);
+    await asRoot();
+    await asOwner();
   });
 
   for (const [who, uid] of [

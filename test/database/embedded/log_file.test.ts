@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync, readFileSync, statSync, writeFileSync, writeSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { openLogFile } from '../../../src/database/embedded/log_file.ts';
@@ -16,6 +16,21 @@ describe('the log file', () => {
   });
 
   afterEach(() => remove(directory));
+
+  it('is not opened through a link, nor put aside through one', () => {
+    const other = join(directory, 'other');
+    writeFileSync(other, 'not ours');
+    symlinkSync(other, path);
+    expect(() => openLogFile(path))
+      .to.throw()
+      .with.property('code', 'ELOOP');
+    rmSync(path);
+    symlinkSync(other, `${path}.1`);
+    writeFileSync(path, 'x'.repeat(200));
+    openLogFile(path, { limit: 100 }).close();
+    expect(readFileSync(other, 'utf8')).to.equal('not ours');
+    expect(readFileSync(`${path}.1`, 'utf8')).to.equal('x'.repeat(200));
+  });
 
   it('is for its owner alone', () => {
     openLogFile(path).close();
