@@ -102,7 +102,7 @@ export interface Setting {
   readonly name: string;
   /** In the configuration file. */
   readonly key: string;
-  /** Never shown; may be given as the path of a file that holds it, by the variable's name with _FILE. */
+  /** Never shown; may be given as the path of a file that holds it, by the name with _FILE. */
   readonly secret: boolean;
   /** As the document prints it; none: empty. */
   readonly byDefault: string;

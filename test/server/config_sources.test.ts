@@ -70,6 +70,34 @@ describe('the sources of settings', () => {
     expect(problemsOf({ PASSMANAGER_GRPC_PORT_FILE: path })).to.have.length(1);
   });
 
+  it('refuses a secret that the file says twice, and one whose file is not there', () => {
+    write('passmanager.toml', 'database_url = "postgres://u:p@h/d"\ndatabase_url_file = "url"\n');
+    expect(problemsOf({})).to.have.length(1);
+    const path = write('passmanager.toml', 'database_url_file = "no"\ngrpc_port_file = "no"\n');
+    const problems = problemsOf({});
+    expect(problems).to.have.length(2);
+    expect(problems.join('\n'))
+      .to.include(`grpc_port_file in ${path} is not a setting`)
+      .and.to.include(`database_url_file in ${path}`)
+      .and.to.include('ENOENT');
+  });
+
+  it('reads a secret from a file that the file of settings names, unless the environment says it', () => {
+    const url = write('url', 'postgres://u:p@h/d\n');
+    const other = write('other', 'postgres://u:p@h/other\n');
+    write('passmanager.toml', 'database_url_file = "url"\n');
+    expect(readConfig({}, directory).databaseUrl).to.equal('postgres://u:p@h/d');
+    expect(effectiveSettings({}, directory).find(({ key }) => key === 'database_url')).to.deep.include({
+      value: '(hidden)',
+      origin: 'url',
+    });
+    expect(readConfig({ PASSMANAGER_DATABASE_URL_FILE: other }, directory).databaseUrl).to.match(/other$/);
+    rmSync(url);
+    expect(readConfig({ PASSMANAGER_DATABASE_URL: 'postgres://h/third' }, directory).databaseUrl).to.match(
+      /third$/,
+    );
+  });
+
   it('reads a file with the values of TOML, and the environment wins over it', () => {
     write(
       'passmanager.toml',
