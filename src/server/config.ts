@@ -93,6 +93,9 @@ export class ConfigError extends Error {
   }
 }
 
+/** What a process ends with for settings that are not good (EX_CONFIG of sysexits.h): starting it again does not help. */
+export const EXIT_BAD_CONFIGURATION = 78;
+
 /** A value that a setting refuses; the message says what is allowed. */
 class Refused extends Error {}
 

@@ -2,7 +2,7 @@
 
 import cluster from 'node:cluster';
 import { resolve } from 'node:path';
-import { type Config, ConfigError } from './config.ts';
+import { type Config, ConfigError, EXIT_BAD_CONFIGURATION } from './config.ts';
 import { readConfig } from './config_sources.ts';
 import { createLogger, type Logger } from './log.ts';
 import { openLogFile } from './log_file.ts';
@@ -94,16 +94,16 @@ async function introduceRecoveryCode(server: RunningServer, warn: (message: stri
   say();
 }
 
-function fail(message: string): never {
+function fail(message: string, code = 1): never {
   process.stderr.write(`passmanager did not start: ${message}\n`);
-  process.exit(1);
+  process.exit(code);
 }
 
 let config: Config;
 try {
   config = readConfig(process.env);
 } catch (error) {
-  if (error instanceof ConfigError) fail(error.message);
+  if (error instanceof ConfigError) fail(error.message, EXIT_BAD_CONFIGURATION);
   throw error;
 }
 main(config).catch((error: unknown) => {

@@ -118,9 +118,9 @@ describe('the process', function () {
     expect(server.output).not.to.match(/([0-9A-Z]{4}-){7}/);
   });
 
-  it('ends with a message and code 1 for a bad setting, a taken port and a key file that is not its own', async () => {
+  it('ends with a message, and code 78 for a bad setting, 1 for a taken port and a key file that is not its own', async () => {
     const bad = start({ PASSMANAGER_GRPC_PORT: 'x' });
-    expect(await bad.exited).to.equal(1);
+    expect(await bad.exited).to.equal(78);
     expect(bad.output).to.include('PASSMANAGER_GRPC_PORT takes');
 
     const holder = createServer().listen(0, '127.0.0.1');
