@@ -1,8 +1,21 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { expect } from 'chai';
 import { EXIT } from '../../src/cli/program.ts';
 import { runCli } from '../support/cli.ts';
 
 describe('the passmanager command', () => {
+  let directory: string;
+
+  before(async () => {
+    directory = await mkdtemp(join(tmpdir(), 'pm-program-'));
+    await writeFile(join(directory, 'passphrase'), 'correct horse battery staple\n', { mode: 0o600 });
+    await writeFile(join(directory, 'key'), `${'ab'.repeat(32)}\n`, { mode: 0o600 });
+  });
+
+  after(() => rm(directory, { recursive: true }));
+
   it('refuses what is no command and no option of one with the exit code of a usage error', async () => {
     for (const line of [
       '',
@@ -31,6 +44,37 @@ describe('the passmanager command', () => {
     const { code, notes } = await runCli(['invites', 'list'], { PASSMANAGER_DATA_DIR: '/nonexistent/data' });
     expect(code).to.equal(EXIT.failed);
     expect(notes).to.include('npm start').and.not.to.include('    at ');
+  });
+
+  it('explains a database that is down as the start does, whatever the command', async () => {
+    const settings = {
+      PASSMANAGER_DATABASE_URL: 'postgres://me:geheim@127.0.0.1:1/vaults',
+      PASSMANAGER_DATA_DIR: directory,
+    };
+    const passphrase = ['--passphrase-file', join(directory, 'passphrase')];
+    for (const line of [
+      ['stats'],
+      ['users', 'list'],
+      ['keys', 'status'],
+      ['migrate'],
+      ['backup', join(directory, 'backup'), ...passphrase],
+      ['move-database', 'postgres://127.0.0.1:1/other'],
+    ]) {
+      const { code, notes } = await runCli(line, settings);
+      expect(code, line[0]).to.equal(EXIT.failed);
+      expect(notes, line[0])
+        .to.include('PASSMANAGER_DATABASE_URL')
+        .and.to.include('ECONNREFUSED')
+        .and.not.to.include('geheim')
+        .and.not.to.include('    at ');
+    }
+  }).timeout(60_000);
+
+  it('says of a file that cannot be used what is wrong with it, without a stack', async () => {
+    const passphrase = ['--passphrase-file', join(directory, 'passphrase')];
+    const { code, notes } = await runCli(['backup', 'verify', directory, ...passphrase]);
+    expect(code).to.equal(EXIT.failed);
+    expect(notes).to.include('EISDIR').and.not.to.include('    at ');
   });
 
   it('shows its version, its help with exit codes, and examples with a command', async () => {
