@@ -25,7 +25,7 @@ export const EXIT = { done: 0, failed: 1, usage: 64, configuration: EXIT_BAD_CON
 
 const EXIT_CODES = `
 Exit codes: 0 done, 1 not done (the message says why), 64 the command is not one, 78 the configuration is not good.
-doctor: 0 all is good, 1 warnings, 2 failures.`;
+doctor: 0 all is good, 1 warnings, 2 failures, a configuration that is not good among them.`;
 
 /** The whole command. `context`: what its commands are run with. */
 export function createProgram(context: CliContext, version: string): Command {

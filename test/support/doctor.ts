@@ -9,6 +9,7 @@ export function subjectOf(settings: Record<string, string> = {}, more: Partial<S
     config,
     keyFile: `${config.dataDir}/key`,
     database: undefined,
+    databaseProblem: '',
     url: undefined,
     now: Date.now(),
     ...more,

@@ -29,10 +29,10 @@ const setting = async (database: Database, name: string): Promise<string> =>
 export const DATABASE_CHECKS: readonly Check[] = [
   {
     name: 'database',
-    look: async ({ database, config }) => {
+    look: async ({ database, databaseProblem, config }) => {
       if (database === undefined)
         return failure(
-          'the database does not answer',
+          databaseProblem || 'the database does not answer',
           config.databaseUrl === undefined
             ? 'Start the server once (npm start) and see its log.'
             : 'See whether PostgreSQL runs and PASSMANAGER_DATABASE_URL is right.',
@@ -70,6 +70,15 @@ export const DATABASE_CHECKS: readonly Check[] = [
         );
   }),
   databaseCheck('schema', async (database) => {
+    const { missing: isMissing } = await one(
+      database,
+      `select to_regclass('schema_migrations') is null or to_regclass('users') is null as missing`,
+    );
+    if (isMissing === true)
+      return failure(
+        'there is no schema yet',
+        'Start the server, or run npx passmanager migrate. Restore again what was cut short.',
+      );
     const { rows } = await database.reads.execute('select name from schema_migrations', []);
     const executed = rows.map(({ name }) => name as string);
     const known = migrations.map(({ name }) => name as string);
