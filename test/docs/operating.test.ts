@@ -195,8 +195,15 @@ describe('docs/operating.md, typed from top to bottom', function () {
       expect(await names()).to.deep.equal(['before the backup']);
     },
     Upgrade: async (command) => {
-      if (command.startsWith('git pull')) return;
+      // The document stops the server first; the files of the new version come while it is down.
+      await stop();
+      if (command.startsWith('git pull')) {
+        expect(command).to.equal('git pull && npm ci');
+        return;
+      }
       await done(command);
+      if (!command.endsWith('migrate')) return;
+      await start();
       expect(await names()).to.deep.equal(['before the backup']);
     },
   };
@@ -208,6 +215,14 @@ describe('docs/operating.md, typed from top to bottom', function () {
   for (const { section, command } of steps) {
     it(`${section}: ${command.slice(0, 70)}`, () => stories[section]!(command));
   }
+
+  it('has the server stopped before it is upgraded, as the README has', async () => {
+    const upgrade = text.slice(text.indexOf('## Upgrade'));
+    expect(upgrade.indexOf('Stop the server')).to.be.within(0, upgrade.indexOf('git pull'));
+    expect(await readFile(join(root, 'README.md'), 'utf8')).to.include(
+      '**Upgrade.** Stop the server, back up',
+    );
+  });
 
   it('shows settings for scheduled backups that are settings', async () => {
     const [, block] = /^```toml\n([\s\S]*?)^```$/m.exec(text)!;
