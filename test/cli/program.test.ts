@@ -2,7 +2,10 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
-import { EXIT } from '../../src/cli/program.ts';
+import type { Command } from 'commander';
+import { CliContext } from '../../src/cli/context.ts';
+import { createProgram, EXIT } from '../../src/cli/program.ts';
+import type { Terminal } from '../../src/cli/terminal.ts';
 import { runCli } from '../support/cli.ts';
 
 describe('the passmanager command', () => {
@@ -83,6 +86,17 @@ describe('the passmanager command', () => {
     expect(help).to.have.property('code', 0);
     expect(help.out).to.include('Exit codes').and.to.include('invites');
     expect((await runCli(['invites', 'create', '--help'])).out).to.include('Example');
+  });
+
+  it('has an example in the help of every command that does something', async () => {
+    const leaves = (command: Command, path: readonly string[]): string[][] =>
+      command.commands.length === 0
+        ? [[...path]]
+        : command.commands.flatMap((each) => leaves(each, [...path, each.name()]));
+    const all = leaves(createProgram(new CliContext({} as Terminal, {}), '1.2.3'), []);
+    expect(all.length).to.be.greaterThan(15);
+    for (const path of all)
+      expect((await runCli([...path, '--help'])).out, path.join(' ')).to.match(/Examples?: /);
   });
 
   it('takes the configuration file by an option', async () => {

@@ -8,6 +8,7 @@ import { withDatabase } from '../with_database.ts';
 export function migrateCommand(context: CliContext): Command {
   return new Command('migrate')
     .description('bring the database’s schema up to this version; the server’s start does so, too')
+    .addHelpText('after', '\nExample: passmanager migrate')
     .action(async () => {
       await withDatabase(context.config(), migrate);
       context.terminal.say('The schema is up to date.');

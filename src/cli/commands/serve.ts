@@ -23,6 +23,7 @@ export function serverProgram(): string {
 export function serveCommand(context: CliContext): Command {
   return new Command('serve')
     .description('run the server until SIGTERM, SIGINT or SIGHUP')
+    .addHelpText('after', '\nExample: passmanager serve --config /etc/passmanager/passmanager.toml')
     .action(async () => {
       const parameters = [process.execPath, ...SERVER_FLAGS, serverProgram()];
       if (process.execve === undefined || process.platform === 'win32') {
