@@ -37,6 +37,9 @@ export interface EffectiveSetting {
 
 const HIDDEN = '(hidden)';
 
+/** The origin of what the environment says. */
+const ENVIRONMENT = 'environment';
+
 const settings = (): readonly Setting[] => Object.values(SETTINGS);
 
 const secrets = (): readonly Setting[] => settings().filter(({ secret }) => secret);
@@ -63,6 +66,15 @@ export function effectiveSettings(
     if (text === undefined || text === '') return { name, key, value: byDefault, origin: 'default' };
     return { name, key, value: secret ? HIDDEN : text, origin: origins.get(name)! };
   });
+}
+
+/** The files that secrets were read from: of their own, or that of the settings. Throws as readConfig does. */
+export function secretFiles(environment: Environment, workingDirectory = process.cwd()): readonly string[] {
+  const { origins } = read(environment, workingDirectory);
+  const files = secrets()
+    .map(({ name }) => origins.get(name) ?? ENVIRONMENT)
+    .filter((origin) => origin !== ENVIRONMENT);
+  return [...new Set(files.map((file) => resolve(workingDirectory, file)))];
 }
 
 function read(environment: Environment, workingDirectory: string): SettingSources & { config: Config } {
@@ -129,7 +141,7 @@ function collectSources(
     }
     take(inFile, file, (name) => `${keyOf(name)} in ${file}`);
   }
-  take(inEnvironment, 'environment', (name) => name);
+  take(inEnvironment, ENVIRONMENT, (name) => name);
   return { texts, origins, file };
 }
 

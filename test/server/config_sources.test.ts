@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { ConfigError } from '../../src/server/config.ts';
-import { effectiveSettings, readConfig } from '../../src/server/config_sources.ts';
+import { effectiveSettings, readConfig, secretFiles } from '../../src/server/config_sources.ts';
 
 describe('the sources of settings', () => {
   let directory: string;
@@ -116,6 +116,13 @@ describe('the sources of settings', () => {
     expect(readConfig({ PASSMANAGER_DATABASE_URL_FILE: path }, directory).databaseUrl).to.equal(
       'postgres://u:p@h/d',
     );
+  });
+
+  it('names the files that secrets come from', () => {
+    expect(secretFiles({ PASSMANAGER_DATABASE_URL: 'postgres://h/d' }, directory)).to.deep.equal([]);
+    const url = write('url', 'postgres://u:p@h/d\n');
+    const file = write('passmanager.toml', 'otlp_endpoint = "http://me:secret@127.0.0.1:4318"\n');
+    expect(secretFiles({ PASSMANAGER_DATABASE_URL_FILE: 'url' }, directory)).to.have.members([url, file]);
   });
 
   it('says what is in force and where it comes from, and hides secrets', () => {

@@ -100,7 +100,15 @@ async function examine(
   const run = (database: Database | undefined, databaseProblem = ''): Promise<CheckResult[]> =>
     runChecks(
       CHECKS,
-      { config, database, databaseProblem, keyFile: keyFileOf(config), url, now: Date.now() },
+      {
+        config,
+        database,
+        databaseProblem,
+        keyFile: keyFileOf(config),
+        secretFiles: context.secretFiles(),
+        url,
+        now: Date.now(),
+      },
       tell,
     );
   let results: CheckResult[] | undefined;

@@ -23,6 +23,8 @@ export interface Subject {
   readonly config: Config;
   /** Of the key file in force. */
   readonly keyFile: string;
+  /** The files that secret settings were read from. */
+  readonly secretFiles: readonly string[];
   /** None: it could not be opened. */
   readonly database: Database | undefined;
   /** Why there is no database; empty where nobody knows. */
