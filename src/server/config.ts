@@ -242,7 +242,12 @@ export const SETTINGS = {
     'The key file. None: `key` in the data directory. Replicas share one.',
     path,
   ),
-  tlsCertificateFile: setting('TLS_CERT_FILE', '', 'The certificate chain (PEM) for both doors.', path),
+  tlsCertificateFile: setting(
+    'TLS_CERT_FILE',
+    '',
+    'The certificate chain (PEM) for both doors. It is read again each minute, and at SIGHUP.',
+    path,
+  ),
   tlsKeyFile: setting('TLS_KEY_FILE', '', 'The private key (PEM) of the certificate.', path),
   insecure: setting(
     'INSECURE',

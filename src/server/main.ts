@@ -21,7 +21,7 @@ async function main(config: Config): Promise<void> {
   process.on('SIGUSR2', () => {
     log.level = log.level === 'debug' ? config.logLevel : 'debug';
   });
-  const starting: Promise<{ stop(): Promise<void> }> = cluster.isPrimary
+  const starting: Promise<Pick<RunningServer, 'stop' | 'renewTls'>> = cluster.isPrimary
     ? config.workers > 1
       ? import('./worker_processes.ts').then(({ startWorkerProcesses }) => startWorkerProcesses(config, log))
       : serve(config, log)
@@ -37,7 +37,12 @@ async function main(config: Config): Promise<void> {
       .catch(() => {})
       .then(() => process.exit(0));
   };
-  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, stop);
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, stop);
+  process.on('SIGHUP', () => {
+    // A terminal that is closed sends it, too.
+    if (process.stdout.isTTY) stop();
+    else void starting.then((server) => server.renewTls()).catch(() => {});
+  });
   await starting.catch((error: unknown) => {
     // Who is told to stop while it starts does what it was told.
     if (!stopping) throw error;

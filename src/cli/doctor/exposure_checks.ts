@@ -154,7 +154,8 @@ export const EXPOSURE_CHECKS: readonly Check[] = [
   },
 ];
 
-const OWN_RENEWAL = 'Renew it, and restart the server: it reads certificates at its start.';
+const OWN_RENEWAL =
+  'Renew it: the server shows the new one within a minute. Its log says why where it does not.';
 const PROXY_RENEWAL = 'Renew it where TLS ends, and see why that did not happen by itself.';
 
 const isHttps = (url: string | undefined): url is string => url?.startsWith('https:') === true;
