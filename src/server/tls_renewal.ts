@@ -14,6 +14,7 @@ export class TlsRenewal {
   /** Of the newest look that failed: it is told once. */
   #problem = '';
   #timer: NodeJS.Timeout | undefined;
+  #running: Promise<void> = Promise.resolve();
 
   /** `shown`: what the doors show now. `show`: has them show another one from the next handshake on, or throws. */
   constructor(
@@ -37,7 +38,13 @@ export class TlsRenewal {
   }
 
   /** Looks once. Never rejects: where the files are no good, or not both there yet, the doors show what they did. */
-  async run(): Promise<void> {
+  run(): Promise<void> {
+    // One after another: each change is taken once.
+    this.#running = this.#running.then(() => this.#look());
+    return this.#running;
+  }
+
+  async #look(): Promise<void> {
     try {
       const read = await readTlsFiles(this.#files.certificateFile, this.#files.keyFile);
       const { certificateChain, privateKey } = this.#shown;

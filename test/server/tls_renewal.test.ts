@@ -75,8 +75,7 @@ describe('the renewal of the certificate', () => {
     await renewal.run();
     expect(shown).to.deep.equal([]);
     await put('chain.pem', 'chain_key.pem');
-    await renewal.run();
-    await renewal.run();
+    await Promise.all([renewal.run(), renewal.run()]);
     expect(shown.map(({ certificateChain }) => certificateChain)).to.deep.equal([
       await readFile(join(fixtures, 'chain.pem')),
     ]);
