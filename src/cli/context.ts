@@ -1,6 +1,11 @@
 /** What every command is run with. */
 import type { Config } from '../server/config.ts';
-import { type EffectiveSetting, effectiveSettings, readConfig } from '../server/config_sources.ts';
+import {
+  type EffectiveSetting,
+  effectiveSettings,
+  readConfig,
+  secretFiles,
+} from '../server/config_sources.ts';
 import type { Terminal } from './terminal.ts';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -23,6 +28,11 @@ export class CliContext {
   /** Every setting in force. Throws ConfigError. */
   settings(): readonly EffectiveSetting[] {
     return effectiveSettings(this.environment);
+  }
+
+  /** The files that secret settings were read from. Throws ConfigError. */
+  secretFiles(): readonly string[] {
+    return secretFiles(this.environment);
   }
 
   /** Prints `value` for a program, or what `human` makes of it for a person. */

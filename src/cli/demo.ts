@@ -5,6 +5,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import {
   createGrpcTransport,
   type GrpcTransport,
@@ -19,6 +20,7 @@ import { embeddedConnection } from '../database/embedded/embedded_postgres.ts';
 import { frame, sha256 } from '../protocol/bytes.ts';
 import { usernameHash } from '../protocol/username.ts';
 import type { Config } from '../server/config.ts';
+import { packageRoot } from '../server/version.ts';
 
 /** Where the demonstration speaks. */
 export interface Stage {
@@ -40,11 +42,11 @@ export interface DemoReport {
 }
 
 /** The sample of 200 entries that comes along. */
-export const SAMPLE = new URL('../../examples/passwords.csv', import.meta.url);
+export const SAMPLE = join(packageRoot(), 'examples/passwords.csv');
 
 /** Plays the demonstration with the export at `file` on the server of the configuration. */
 export async function runDemo(
-  file: string | URL,
+  file: string,
   config: Pick<Config, 'dataDir' | 'databaseUrl' | 'grpcPort' | 'host' | 'tls' | 'pgbouncer'>,
   stage: Stage,
 ): Promise<DemoReport> {
@@ -99,14 +101,22 @@ export async function runDemo(
   }
 }
 
-/** The entries of an export. Throws an Error that names the file when it cannot be read or holds none. */
-async function readExport(file: string | URL): Promise<NewEntry[]> {
+/** An export that cannot be played with; the message says why. */
+class ExportError extends Error {
+  constructor(message: string) {
+    super(message);
+    this.name = 'ExportError';
+  }
+}
+
+/** The entries of an export. Throws an ExportError that names the file when it cannot be read or holds none. */
+async function readExport(file: string): Promise<NewEntry[]> {
   const text = await readFile(file, 'utf8').catch(({ code }: NodeJS.ErrnoException) => {
-    throw new Error(`${file} cannot be read (${code})`);
+    throw new ExportError(`${file} cannot be read (${code})`);
   });
   const entries = parsePasswordCsv(text);
   if (entries.length === 0)
-    throw new Error(`${file} holds no entries: a browser's export has a header and a row for each`);
+    throw new ExportError(`${file} holds no entries: a browser's export has a header and a row for each`);
   return entries;
 }
 

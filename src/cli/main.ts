@@ -3,6 +3,12 @@
 import { packageOfProgram } from '../server/version.ts';
 import { createTerminal } from './terminal.ts';
 
+// Who reads what is said may have read enough: `passmanager stats | head -1`.
+for (const stream of [process.stdout, process.stderr])
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error;
+  });
+
 const { engines, version } = packageOfProgram();
 const terminal = createTerminal({ input: process.stdin, output: process.stdout, errors: process.stderr });
 

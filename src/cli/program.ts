@@ -1,7 +1,8 @@
 /** The `passmanager` command: its commands, and what their errors end with. */
 import { Command, CommanderError, Option } from 'commander';
-import { ConfigError } from '../server/config.ts';
+import { type Config, ConfigError, EXIT_BAD_CONFIGURATION } from '../server/config.ts';
 import { CONFIG_VARIABLE } from '../server/config_sources.ts';
+import { explainDatabaseFailure } from '../server/start_failure.ts';
 import { auditCommand } from './commands/audit.ts';
 import { backupCommand } from './commands/backup.ts';
 import { completionCommand } from './commands/completion.ts';
@@ -20,11 +21,11 @@ import { CliContext, type Environment } from './context.ts';
 import type { Terminal } from './terminal.ts';
 
 /** Exit codes (sysexits.h where it has one). */
-export const EXIT = { done: 0, failed: 1, usage: 64, configuration: 78 } as const;
+export const EXIT = { done: 0, failed: 1, usage: 64, configuration: EXIT_BAD_CONFIGURATION } as const;
 
 const EXIT_CODES = `
 Exit codes: 0 done, 1 not done (the message says why), 64 the command is not one, 78 the configuration is not good.
-doctor: 0 all is good, 1 warnings, 2 failures.`;
+doctor: 0 all is good, 1 warnings, 2 failures, a configuration that is not good among them.`;
 
 /** The whole command. `context`: what its commands are run with. */
 export function createProgram(context: CliContext, version: string): Command {
@@ -82,15 +83,47 @@ export async function runProgram(
     return context.exitCode;
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.done : EXIT.usage;
-    terminal.note(messageOf(error));
+    terminal.note(messageOf(error, context));
     return error instanceof ConfigError ? EXIT.configuration : EXIT.failed;
   }
 }
 
-/** Errors with a name of their own say what to do; of any other the place matters, too. */
-function messageOf(error: unknown): string {
+/**
+ * What is said of an error. Those with a name of their own say what to do, those of the system and the database are
+ * explained; of any other the place matters, too.
+ */
+function messageOf(error: unknown, context: CliContext): string {
   if (!(error instanceof Error)) return String(error);
-  return error.name === 'Error' || error instanceof TypeError
-    ? (error.stack ?? error.message)
-    : error.message;
+  return (
+    explainDatabaseFailure(error, databaseSettings(context)) ??
+    fileProblem(error) ??
+    (error.name === 'Error' || error instanceof TypeError ? (error.stack ?? error.message) : error.message)
+  );
+}
+
+function databaseSettings(context: CliContext): Pick<Config, 'databaseUrl' | 'dataDir'> {
+  try {
+    return context.config();
+  } catch {
+    return { databaseUrl: undefined, dataDir: '' };
+  }
+}
+
+/** What the system says of a file that a command was told to use. */
+const FILE_PROBLEMS: ReadonlyMap<string, string> = new Map([
+  ['ENOENT', 'is not there, or its directory is not'],
+  ['EISDIR', 'is a directory, and a file is needed'],
+  ['ENOTDIR', 'has something above it that is no directory'],
+  ['EACCES', 'is closed to this user'],
+  ['EPERM', 'is closed to this user'],
+  ['EROFS', 'is on a file system that is read-only'],
+  ['EEXIST', 'is there already'],
+  ['ENOSPC', 'is on a disk that is full'],
+  ['EDQUOT', 'is on a disk that is full'],
+]);
+
+function fileProblem(error: NodeJS.ErrnoException & { readonly dest?: string }): string | undefined {
+  const problem = error.syscall === undefined ? undefined : FILE_PROBLEMS.get(error.code ?? '');
+  if (problem === undefined) return undefined;
+  return `${error.dest ?? error.path ?? 'what was named'} ${problem} (${error.code})`;
 }

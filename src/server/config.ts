@@ -93,6 +93,9 @@ export class ConfigError extends Error {
   }
 }
 
+/** What a process ends with for settings that are not good (EX_CONFIG of sysexits.h): starting it again does not help. */
+export const EXIT_BAD_CONFIGURATION = 78;
+
 /** A value that a setting refuses; the message says what is allowed. */
 class Refused extends Error {}
 
@@ -102,7 +105,7 @@ export interface Setting {
   readonly name: string;
   /** In the configuration file. */
   readonly key: string;
-  /** Never shown; may be given as the path of a file that holds it, by the variable's name with _FILE. */
+  /** Never shown; may be given as the path of a file that holds it, by the name with _FILE. */
   readonly secret: boolean;
   /** As the document prints it; none: empty. */
   readonly byDefault: string;
@@ -239,7 +242,12 @@ export const SETTINGS = {
     'The key file. None: `key` in the data directory. Replicas share one.',
     path,
   ),
-  tlsCertificateFile: setting('TLS_CERT_FILE', '', 'The certificate chain (PEM) for both doors.', path),
+  tlsCertificateFile: setting(
+    'TLS_CERT_FILE',
+    '',
+    'The certificate chain (PEM) for both doors. It is read again each minute, and at SIGHUP.',
+    path,
+  ),
   tlsKeyFile: setting('TLS_KEY_FILE', '', 'The private key (PEM) of the certificate.', path),
   insecure: setting(
     'INSECURE',

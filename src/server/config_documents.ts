@@ -22,7 +22,7 @@ the file; where it is not set, \`${DEFAULT_CONFIG_FILE}\` in the working directo
 [passmanager.sample.toml](passmanager.sample.toml) has every setting with its default.
 
 In the file, on and off may be written true and false, and a list as an array. What is secret may stand in a file of
-its own, whose path the variable's name with \`_FILE\` gives: ${secrets.join(', ')}.
+its own, whose path the name with \`_FILE\` gives, as \`_file\` does in the file of settings: ${secrets.join(', ')}.
 
 Unknown names and bad values end the start with a message that lists all of them and what is allowed; an empty value
 counts as none. \`npx passmanager config\` shows what is in force and where it comes from. This file and the sample are
@@ -48,8 +48,10 @@ proxy on the same machine the address is a loopback one and the callers are not:
 /** docs/passmanager.sample.toml: every setting, commented out, with its default. */
 export function renderSampleFile(): string {
   const blocks = settings().map(
-    ({ name, key, byDefault, allowed, description, parse }) =>
-      `# ${description}\n# Allowed: ${allowed}. Environment: ${name}\n#${key} = ${sampleValue(byDefault, parse)}\n`,
+    ({ name, key, byDefault, allowed, description, parse, secret }) =>
+      `# ${description}\n# Allowed: ${allowed}. Environment: ${name}\n#${key} = ${sampleValue(byDefault, parse)}\n${
+        secret ? `# Or the path of a file that holds it. Environment: ${name}_FILE\n#${key}_file = ""\n` : ''
+      }`,
   );
   return `# A configuration file of passmanager: every setting with its default. Take away the # before a setting to change it.
 # Generated from src/server/config.ts by: npm run generate:configuration

@@ -37,7 +37,18 @@ export interface EffectiveSetting {
 
 const HIDDEN = '(hidden)';
 
+/** The origin of what the environment says. */
+const ENVIRONMENT = 'environment';
+
 const settings = (): readonly Setting[] => Object.values(SETTINGS);
+
+const secrets = (): readonly Setting[] => settings().filter(({ secret }) => secret);
+
+/** What gives the path of a file with the secret of this name. */
+const fileOf = (name: string): string => `${name}_FILE`;
+
+/** Settings by the names of their variables; those of files of secrets, too. */
+type Texts = Record<string, string | undefined>;
 
 /** The configuration of an environment and the files that it names. Throws ConfigError with everything that is wrong. */
 export function readConfig(environment: Environment, workingDirectory = process.cwd()): Config {
@@ -55,6 +66,15 @@ export function effectiveSettings(
     if (text === undefined || text === '') return { name, key, value: byDefault, origin: 'default' };
     return { name, key, value: secret ? HIDDEN : text, origin: origins.get(name)! };
   });
+}
+
+/** The files that secrets were read from: of their own, or that of the settings. Throws as readConfig does. */
+export function secretFiles(environment: Environment, workingDirectory = process.cwd()): readonly string[] {
+  const { origins } = read(environment, workingDirectory);
+  const files = secrets()
+    .map(({ name }) => origins.get(name) ?? ENVIRONMENT)
+    .filter((origin) => origin !== ENVIRONMENT);
+  return [...new Set(files.map((file) => resolve(workingDirectory, file)))];
 }
 
 function read(environment: Environment, workingDirectory: string): SettingSources & { config: Config } {
@@ -82,38 +102,46 @@ function collectSources(
   workingDirectory: string,
   problems: string[],
 ): SettingSources {
+  const file = configFileOf(environment, workingDirectory);
+  const inFile: Texts = Object.fromEntries(file === undefined ? [] : readTomlFile(file, problems));
+  const inEnvironment: Texts = Object.fromEntries(
+    Object.entries(environment).filter(
+      ([name, text]) => name.startsWith('PASSMANAGER_') && name !== CONFIG_VARIABLE && (text ?? '') !== '',
+    ),
+  );
   const texts: Record<string, string> = {};
   const origins = new Map<string, string>();
-  const file = configFileOf(environment, workingDirectory);
+  const take = (given: Texts, origin: string, labelOf: (name: string) => string): void => {
+    for (const { name } of secrets()) {
+      const path = given[fileOf(name)];
+      delete given[fileOf(name)];
+      if (path === undefined) continue;
+      if (given[name] !== undefined) {
+        problems.push(`${labelOf(name)} and ${labelOf(fileOf(name))} say the same thing: set one of them`);
+        continue;
+      }
+      try {
+        texts[name] = readFileSync(resolve(workingDirectory, path), 'utf8').trim();
+        origins.set(name, path);
+      } catch (error) {
+        problems.push(`${labelOf(fileOf(name))} names ${path}, which cannot be read (${codeOf(error)})`);
+      }
+    }
+    for (const [name, text] of Object.entries(given)) {
+      texts[name] = text!;
+      origins.set(name, origin);
+    }
+  };
   if (file !== undefined) {
-    for (const [name, text] of readTomlFile(file, problems)) {
-      texts[name] = text;
-      origins.set(name, file);
+    // The environment wins, in whichever of the two ways it says a secret.
+    for (const { name } of secrets()) {
+      if ((inEnvironment[name] ?? inEnvironment[fileOf(name)]) === undefined) continue;
+      delete inFile[name];
+      delete inFile[fileOf(name)];
     }
+    take(inFile, file, (name) => `${keyOf(name)} in ${file}`);
   }
-  const own = { ...environment };
-  delete own[CONFIG_VARIABLE];
-  for (const { name } of settings().filter(({ secret }) => secret)) {
-    const variable = `${name}_FILE`;
-    const path = own[variable] ?? '';
-    delete own[variable];
-    if (path === '') continue;
-    if ((own[name] ?? '') !== '') {
-      problems.push(`${name} and ${variable} say the same thing: set one of them`);
-      continue;
-    }
-    try {
-      texts[name] = readFileSync(resolve(workingDirectory, path), 'utf8').trim();
-      origins.set(name, path);
-    } catch (error) {
-      problems.push(`${variable} names ${path}, which cannot be read (${codeOf(error)})`);
-    }
-  }
-  for (const [name, text] of Object.entries(own)) {
-    if (!name.startsWith('PASSMANAGER_') || text === undefined || text === '') continue;
-    texts[name] = text;
-    origins.set(name, 'environment');
-  }
+  take(inEnvironment, ENVIRONMENT, (name) => name);
   return { texts, origins, file };
 }
 
@@ -137,7 +165,10 @@ function readTomlFile(path: string, problems: string[]): readonly (readonly [str
     );
     return [];
   }
-  const byKey = new Map(settings().map((setting) => [setting.key, setting]));
+  const byKey = new Map([
+    ...settings().map(({ key, name, allowed }) => [key, { name, allowed }] as const),
+    ...secrets().map(({ key, name }) => [`${key}_file`, { name: fileOf(name), allowed: 'a path' }] as const),
+  ]);
   return Object.entries(table).flatMap(([key, value]) => {
     const setting = byKey.get(key);
     const text = textOf(value);
@@ -145,7 +176,7 @@ function readTomlFile(path: string, problems: string[]): readonly (readonly [str
       problems.push(`${key} in ${path} is not a setting (docs/configuration.md lists them)`);
     } else if (text === undefined) {
       problems.push(`${key} in ${path} takes ${setting.allowed}`);
-    } else {
+    } else if (text !== '') {
       return [[setting.name, text] as const];
     }
     return [];

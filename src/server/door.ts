@@ -18,6 +18,8 @@ export interface Door {
   /** Where it listens; the port is the real one when 0 was asked for. */
   readonly address: { readonly host: string; readonly port: number };
   load(): DoorLoad;
+  /** Shows another certificate from the next handshake on. Throws what OpenSSL refuses; does nothing in clear. */
+  renewTls(identity: TlsIdentity): void;
   /**
    * Takes no new calls, ends streams with a status, lets unary calls finish, and after `deadlineMs` milliseconds cuts
    * whatever is left. Resolves when no socket is open, a moment after the deadline at the latest. Never rejects.

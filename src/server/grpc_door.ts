@@ -43,6 +43,7 @@ import { OpenStreams } from './open_streams.ts';
 import { addReflection } from './reflection.ts';
 import { type CallContext, READ_OPTIONS, type Rpc, type StreamingRpc, type UnaryRpc } from './rpc.ts';
 import { guardStreams } from './stream_guard.ts';
+import { showTls } from './tls.ts';
 
 /** What the gRPC door needs beside what every door needs. */
 export interface GrpcDoorOptions extends DoorOptions {
@@ -92,7 +93,8 @@ export async function createGrpcDoor(options: GrpcDoorOptions): Promise<Door> {
         ]),
   );
   const bodies = new BodyBudget(limits.maxBodyBytes);
-  const endStreamGuard = guardStreams(http2ServerOf(server), {
+  const inner = http2ServerOf(server);
+  const endStreamGuard = guardStreams(inner, {
     guard,
     bodies,
     bodyTimeoutMs: limits.bodyTimeoutMs,
@@ -109,6 +111,7 @@ export async function createGrpcDoor(options: GrpcDoorOptions): Promise<Door> {
   return {
     address: { host, port },
     load: () => ({ connections: guard.size, bodyBytes: bodies.heldBytes, refusedHeaders: intake.refused }),
+    renewTls: (identity) => showTls(inner, identity),
     async stop(deadlineMs) {
       listener.close();
       streams.abortAll();

@@ -15,7 +15,7 @@ import { type Door, type DoorLimits, type DoorOptions, peerAddress } from './doo
 import { healthRpcs } from './health.ts';
 import type { Readiness } from './rpc.ts';
 import { guardStreams } from './stream_guard.ts';
-import type { TlsIdentity } from './tls.ts';
+import { showTls, type TlsIdentity } from './tls.ts';
 
 /** What the HTTP door needs beside what every door needs. */
 export interface HttpDoorOptions extends DoorOptions {
@@ -98,6 +98,7 @@ export async function createHttpDoor(options: HttpDoorOptions): Promise<Door> {
   return {
     address: { host, port },
     load: () => ({ connections: guard.size, bodyBytes: bodies.heldBytes, refusedHeaders: intake.refused }),
+    renewTls: (identity) => showTls(server, identity),
     async stop(deadlineMs) {
       // Sends GOAWAY on HTTP/2 as well.
       server.close();

@@ -2,7 +2,7 @@
 
 import cluster from 'node:cluster';
 import { resolve } from 'node:path';
-import { type Config, ConfigError } from './config.ts';
+import { type Config, ConfigError, EXIT_BAD_CONFIGURATION } from './config.ts';
 import { readConfig } from './config_sources.ts';
 import { createLogger, type Logger } from './log.ts';
 import { openLogFile } from './log_file.ts';
@@ -21,7 +21,7 @@ async function main(config: Config): Promise<void> {
   process.on('SIGUSR2', () => {
     log.level = log.level === 'debug' ? config.logLevel : 'debug';
   });
-  const starting: Promise<{ stop(): Promise<void> }> = cluster.isPrimary
+  const starting: Promise<Pick<RunningServer, 'stop' | 'renewTls'>> = cluster.isPrimary
     ? config.workers > 1
       ? import('./worker_processes.ts').then(({ startWorkerProcesses }) => startWorkerProcesses(config, log))
       : serve(config, log)
@@ -37,7 +37,12 @@ async function main(config: Config): Promise<void> {
       .catch(() => {})
       .then(() => process.exit(0));
   };
-  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, stop);
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, stop);
+  process.on('SIGHUP', () => {
+    // A terminal that is closed sends it, too.
+    if (process.stdout.isTTY) stop();
+    else void starting.then((server) => server.renewTls()).catch(() => {});
+  });
   await starting.catch((error: unknown) => {
     // Who is told to stop while it starts does what it was told.
     if (!stopping) throw error;
@@ -94,16 +99,16 @@ async function introduceRecoveryCode(server: RunningServer, warn: (message: stri
   say();
 }
 
-function fail(message: string): never {
+function fail(message: string, code = 1): never {
   process.stderr.write(`passmanager did not start: ${message}\n`);
-  process.exit(1);
+  process.exit(code);
 }
 
 let config: Config;
 try {
   config = readConfig(process.env);
 } catch (error) {
-  if (error instanceof ConfigError) fail(error.message);
+  if (error instanceof ConfigError) fail(error.message, EXIT_BAD_CONFIGURATION);
   throw error;
 }
 main(config).catch((error: unknown) => {

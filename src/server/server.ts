@@ -36,6 +36,7 @@ import { SessionHandler } from './session_handler.ts';
 import { SessionKeys } from './session_keys.ts';
 import { SrpPool } from './srp/srp_pool.ts';
 import { readTlsFiles } from './tls.ts';
+import { TlsRenewal } from './tls_renewal.ts';
 import type { Tracing } from './tracing.ts';
 import { UserHandler } from './user_handler.ts';
 import { packageOfProgram } from './version.ts';
@@ -70,6 +71,8 @@ export interface RunningServer {
   readonly hasRecoveryCode: boolean;
   /** Makes a new recovery code in the place of the one before. The text is kept nowhere. */
   makeRecoveryCode(): Promise<string>;
+  /** Reads certificate and key again, as it does each minute by itself. Never rejects. */
+  renewTls(): Promise<void>;
   /** Takes no new calls, lets running ones finish, then ends everything: within 8 seconds. Never rejects. */
   stop(): Promise<void>;
 }
@@ -210,6 +213,18 @@ export async function startServer(config: Config, parts: ServerParts): Promise<R
     doors.http = http;
     ending.push(() => http.stop(0));
     await readiness.start();
+    const renewal =
+      config.tls === undefined || tls === undefined
+        ? undefined
+        : new TlsRenewal(config.tls, {
+            shown: tls,
+            show: (identity) => {
+              for (const each of [grpc, http]) each.renewTls(identity);
+            },
+            log,
+          });
+    renewal?.start();
+    ending.push(() => renewal?.stop());
 
     let stopped: Promise<void> | undefined;
     return {
@@ -220,6 +235,7 @@ export async function startServer(config: Config, parts: ServerParts): Promise<R
       isFirstStart: keys.isFirstStart,
       hasRecoveryCode: keys.hasRecoveryCode,
       makeRecoveryCode: () => makeRecoveryCode({ database, keyFile, random }),
+      renewTls: async () => renewal?.run(),
       stop: () => {
         stopped ??= (async () => {
           readiness.stop();

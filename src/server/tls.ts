@@ -1,11 +1,18 @@
 /** The certificate and key that a door shows, read from two PEM files. */
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
+import { Server as TlsServer } from 'node:tls';
 
 /** A certificate chain, leaf first, and the private key of its leaf, both PEM. */
 export interface TlsIdentity {
   readonly certificateChain: Buffer;
   readonly privateKey: Buffer;
+}
+
+/** Has a server show another certificate from the next handshake on. Throws what OpenSSL refuses; does nothing in clear. */
+export function showTls(server: object, { certificateChain, privateKey }: TlsIdentity): void {
+  // The secure server of node:http2 is one of node:tls.
+  if (server instanceof TlsServer) server.setSecureContext({ cert: certificateChain, key: privateKey });
 }
 
 /** The two files cannot be used; the message says which and why. */

@@ -9,9 +9,14 @@ export interface Package {
   readonly engines: { readonly node: string };
 }
 
-/** The package.json above this file, built or not. Runs on any Node, to tell what is too old. */
-export function packageOfProgram(): Package {
+/** The directory of the package: the one with the package.json above this file, built or not. */
+export function packageRoot(): string {
   let directory = dirname(fileURLToPath(import.meta.url));
   while (!existsSync(join(directory, 'package.json'))) directory = dirname(directory);
-  return JSON.parse(readFileSync(join(directory, 'package.json'), 'utf8')) as Package;
+  return directory;
+}
+
+/** Its package.json. Runs on any Node, to tell what is too old. */
+export function packageOfProgram(): Package {
+  return JSON.parse(readFileSync(join(packageRoot(), 'package.json'), 'utf8')) as Package;
 }

@@ -35,6 +35,8 @@ export class WorkerStartError extends Error {
 export interface WorkerProcesses {
   /** Ends the workers, each as a server ends, and then PostgreSQL. Never rejects. */
   stop(): Promise<void>;
+  /** Has each worker read certificate and key again. Never rejects. */
+  renewTls(): Promise<void>;
 }
 
 /** Starts `config.workers` processes and resolves when all serve. Rejects, with nothing left running, when one does not. */
@@ -112,5 +114,8 @@ export async function startWorkerProcesses(
     await stop();
     throw error;
   }
-  return { stop };
+  const renewTls = async (): Promise<void> => {
+    for (const worker of workers) worker.process.kill('SIGHUP');
+  };
+  return { stop, renewTls };
 }

@@ -21,6 +21,15 @@ describe('the edge of the passmanager command', function () {
     expect((await run(['config'], { PASSMANAGER_GRPC_PORT: 'x' })).code).to.equal(78);
   });
 
+  it('ends as it would where nobody reads on', async () => {
+    const child = spawn(process.execPath, [MAIN, 'config'], { env: {}, stdio: 'pipe' });
+    child.stdout.destroy();
+    const closed = once(child, 'close');
+    const [notes, [code]] = await Promise.all([text(child.stderr), closed]);
+    expect(notes).to.equal('');
+    expect(code).to.equal(0);
+  });
+
   it('answers on standard output, from the environment of the process', async () => {
     const { out, code } = await run(['config', '--json', '--changed'], { PASSMANAGER_GRPC_PORT: '5' });
     expect(code).to.equal(0);

@@ -72,6 +72,15 @@ describe('the package', function () {
       env: environment,
     });
     expect(version.stdout).to.match(/^\d+\.\d+\.\d+\n$/);
+    // The demonstration has its sample; what it lacks is the server.
+    const demonstration = spawnSync(process.execPath, [main, 'demo'], {
+      cwd: '/',
+      encoding: 'utf8',
+      env: { ...environment, PASSMANAGER_GRPC_PORT: '1' },
+    });
+    expect(demonstration.status).to.equal(1);
+    expect(demonstration.stdout).to.include('registering');
+    expect(demonstration.stderr).to.include('npm start').and.not.to.include('    at ');
     const server = spawn(process.execPath, [main, 'serve'], {
       cwd: '/',
       env: environment,

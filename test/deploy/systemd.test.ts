@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
-import { loadConfig } from '../../src/server/config.ts';
+import { EXIT_BAD_CONFIGURATION, loadConfig } from '../../src/server/config.ts';
 import { CONFIG_VARIABLE } from '../../src/server/config_sources.ts';
 import { remove, temporaryDirectory } from '../support/embedded.ts';
 
@@ -31,6 +31,11 @@ describe('the systemd unit', () => {
     );
     delete settings[CONFIG_VARIABLE];
     expect(loadConfig(settings).dataDir).to.equal(`/var/lib/${values('StateDirectory')[0]}`);
+  });
+
+  it('has the certificate read again, and does not start again what is not configured well', () => {
+    expect(values('ExecReload')).to.deep.equal(['/bin/kill -HUP $MAINPID']);
+    expect(values('RestartPreventExitStatus')).to.deep.equal([String(EXIT_BAD_CONFIGURATION)]);
   });
 
   it('may do nothing that the server does not need, and leaves it what it does', () => {

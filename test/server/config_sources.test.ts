@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { ConfigError } from '../../src/server/config.ts';
-import { effectiveSettings, readConfig } from '../../src/server/config_sources.ts';
+import { effectiveSettings, readConfig, secretFiles } from '../../src/server/config_sources.ts';
 
 describe('the sources of settings', () => {
   let directory: string;
@@ -70,6 +70,34 @@ describe('the sources of settings', () => {
     expect(problemsOf({ PASSMANAGER_GRPC_PORT_FILE: path })).to.have.length(1);
   });
 
+  it('refuses a secret that the file says twice, and one whose file is not there', () => {
+    write('passmanager.toml', 'database_url = "postgres://u:p@h/d"\ndatabase_url_file = "url"\n');
+    expect(problemsOf({})).to.have.length(1);
+    const path = write('passmanager.toml', 'database_url_file = "no"\ngrpc_port_file = "no"\n');
+    const problems = problemsOf({});
+    expect(problems).to.have.length(2);
+    expect(problems.join('\n'))
+      .to.include(`grpc_port_file in ${path} is not a setting`)
+      .and.to.include(`database_url_file in ${path}`)
+      .and.to.include('ENOENT');
+  });
+
+  it('reads a secret from a file that the file of settings names, unless the environment says it', () => {
+    const url = write('url', 'postgres://u:p@h/d\n');
+    const other = write('other', 'postgres://u:p@h/other\n');
+    write('passmanager.toml', 'database_url_file = "url"\n');
+    expect(readConfig({}, directory).databaseUrl).to.equal('postgres://u:p@h/d');
+    expect(effectiveSettings({}, directory).find(({ key }) => key === 'database_url')).to.deep.include({
+      value: '(hidden)',
+      origin: 'url',
+    });
+    expect(readConfig({ PASSMANAGER_DATABASE_URL_FILE: other }, directory).databaseUrl).to.match(/other$/);
+    rmSync(url);
+    expect(readConfig({ PASSMANAGER_DATABASE_URL: 'postgres://h/third' }, directory).databaseUrl).to.match(
+      /third$/,
+    );
+  });
+
   it('reads a file with the values of TOML, and the environment wins over it', () => {
     write(
       'passmanager.toml',
@@ -88,6 +116,13 @@ describe('the sources of settings', () => {
     expect(readConfig({ PASSMANAGER_DATABASE_URL_FILE: path }, directory).databaseUrl).to.equal(
       'postgres://u:p@h/d',
     );
+  });
+
+  it('names the files that secrets come from', () => {
+    expect(secretFiles({ PASSMANAGER_DATABASE_URL: 'postgres://h/d' }, directory)).to.deep.equal([]);
+    const url = write('url', 'postgres://u:p@h/d\n');
+    const file = write('passmanager.toml', 'otlp_endpoint = "http://me:secret@127.0.0.1:4318"\n');
+    expect(secretFiles({ PASSMANAGER_DATABASE_URL_FILE: 'url' }, directory)).to.have.members([url, file]);
   });
 
   it('says what is in force and where it comes from, and hides secrets', () => {

@@ -1,16 +1,19 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomBytes, randomUUID } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { copyFile, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { connect as connectTls } from 'node:tls';
 import { createConnectTransport } from '@connectrpc/connect-node';
 import { expect } from 'chai';
 import * as data from '../../gen/passmanager/data/v1/data_service_pb.ts';
+import { eventually } from '../support/eventually.ts';
 import { logIn, makeAccount, type RawSession, register } from '../support/raw_client.ts';
 
 const MAIN = new URL('../../src/server/main.ts', import.meta.url).pathname;
+const FIXTURES = join(import.meta.dirname, '../fixtures/tls');
 const { method } = data.DataService;
 const newEntry = () => ({
   entryId: randomUUID(),
@@ -46,7 +49,7 @@ class ServerProcess {
   /** The URL of the HTTP door once the server is ready. */
   async ready(): Promise<string> {
     for (let attempt = 0; attempt < 300; attempt += 1) {
-      const url = /gRPC-Web +(http:\S+)/.exec(this.output)?.[1];
+      const url = /gRPC-Web +(https?:\S+)/.exec(this.output)?.[1];
       if (url !== undefined) return url;
       if (this.child.exitCode !== null) break;
       await new Promise((resolve) => setTimeout(resolve, 50));
@@ -118,9 +121,9 @@ describe('the process', function () {
     expect(server.output).not.to.match(/([0-9A-Z]{4}-){7}/);
   });
 
-  it('ends with a message and code 1 for a bad setting, a taken port and a key file that is not its own', async () => {
+  it('ends with a message, and code 78 for a bad setting, 1 for a taken port and a key file that is not its own', async () => {
     const bad = start({ PASSMANAGER_GRPC_PORT: 'x' });
-    expect(await bad.exited).to.equal(1);
+    expect(await bad.exited).to.equal(78);
     expect(bad.output).to.include('PASSMANAGER_GRPC_PORT takes');
 
     const holder = createServer().listen(0, '127.0.0.1');
@@ -141,6 +144,33 @@ describe('the process', function () {
     const missing = start();
     expect(await missing.exited).to.equal(1);
     expect(missing.output).to.include('is missing').and.to.include('npx passmanager keys recover');
+  });
+
+  it('shows another certificate at SIGHUP, and goes on with the one before where the new one is no good', async () => {
+    const [certificate, key] = [join(dataDir, 'certificate.pem'), join(dataDir, 'key.pem')];
+    const put = async (first: string, second: string) => {
+      await copyFile(join(FIXTURES, first), certificate);
+      await copyFile(join(FIXTURES, second), key);
+    };
+    await put('certificate.pem', 'key.pem');
+    const server = start({ PASSMANAGER_TLS_CERT_FILE: certificate, PASSMANAGER_TLS_KEY_FILE: key });
+    const port = Number(new URL(await server.ready()).port);
+    const subject = async (): Promise<string> => {
+      const socket = connectTls({ host: '127.0.0.1', port, rejectUnauthorized: false });
+      await once(socket, 'secureConnect');
+      const shown = socket.getPeerX509Certificate()!.subject;
+      socket.destroy();
+      return shown;
+    };
+    const before = await subject();
+    await copyFile(join(FIXTURES, 'chain.pem'), certificate);
+    server.child.kill('SIGHUP');
+    await eventually(() => server.output.includes('no good'));
+    expect(await subject()).to.equal(before);
+    await put('chain.pem', 'chain_key.pem');
+    server.child.kill('SIGHUP');
+    await eventually(async () => (await subject()) !== before);
+    expect(await server.stop()).to.equal(0);
   });
 
   it('refuses a second server on its data directory, and goes on', async () => {

@@ -3,15 +3,10 @@ import { mkdir } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { expect } from 'chai';
 import { DatabaseFault } from '../../src/database/sqlstate.ts';
-import { explainStartFailure } from '../../src/server/start_failure.ts';
+import { loadConfig } from '../../src/server/config.ts';
+import { explainDatabaseFailure, explainStartFailure } from '../../src/server/start_failure.ts';
 
-const settings = {
-  host: '127.0.0.1',
-  grpcPort: 50051,
-  httpPort: 8080,
-  dataDir: './data',
-  databaseUrl: undefined as string | undefined,
-};
+const settings = loadConfig({});
 const SECRET = 'postgres://me:geheim@db/vaults';
 const withUrl = { ...settings, databaseUrl: SECRET };
 const system = (code: string, more: object = {}) => Object.assign(new Error(code), { code, ...more });
@@ -50,6 +45,34 @@ describe('why a server did not start', () => {
     });
   }
 
+  it('names the setting of the metrics’ port, and that of a door where the door has it', () => {
+    const measured = { ...settings, metricsAddress: { host: '127.0.0.1', port: 9464 }, workers: 2 };
+    const taken = (port: number) =>
+      explainStartFailure(system('EADDRINUSE', { syscall: 'listen', port, address: '127.0.0.1' }), measured);
+    expect(taken(9464)).to.include('127.0.0.1:9464').and.to.include('PASSMANAGER_METRICS_ADDRESS');
+    expect(taken(9465)).to.include('PASSMANAGER_METRICS_ADDRESS');
+    expect(taken(8080)).to.include('PASSMANAGER_HTTP_PORT');
+    const away = system('EADDRNOTAVAIL', { syscall: 'listen', port: 9464, address: '192.0.2.1' });
+    expect(explainStartFailure(away, measured)).to.include('PASSMANAGER_METRICS_ADDRESS');
+  });
+
+  it('names the setting of the path that is at fault', () => {
+    const given = loadConfig({
+      PASSMANAGER_LOG_FILE: '/var/log/vaults/log',
+      PASSMANAGER_BACKUP_DIR: './data/backups',
+      PASSMANAGER_BACKUP_PASSPHRASE: 'correct horse battery staple',
+    });
+    const named = (path: string, code = 'EACCES') =>
+      explainStartFailure(system(code, { syscall: 'open', path }), given);
+    for (const code of ['ENOENT', 'EISDIR', 'EACCES'])
+      expect(named('/var/log/vaults/log', code), code).to.include('PASSMANAGER_LOG_FILE');
+    expect(named('/var/log/vaults/log-worker-1')).to.include('PASSMANAGER_LOG_FILE');
+    expect(named('./data/backups')).to.include('PASSMANAGER_BACKUP_DIR');
+    expect(named('./data')).to.include('PASSMANAGER_DATA_DIR');
+    expect(named('/var/log')).to.include('PASSMANAGER_LOG_FILE');
+    expect(named('/elsewhere')).to.include('PASSMANAGER_DATA_DIR');
+  });
+
   it('names the path that is closed, read-only, full or no directory', async () => {
     for (const code of ['EACCES', 'EPERM', 'EROFS', 'ENOSPC', 'ENOTDIR']) {
       const explained = explainStartFailure(
@@ -75,6 +98,21 @@ describe('why a server did not start', () => {
       expect(explained).to.not.include('geheim');
     });
   }
+
+  it('says the same of what the driver throws, and of a database that is no setting', () => {
+    const refused = system('ECONNREFUSED', { syscall: 'connect', address: '127.0.0.1', port: 5999 });
+    expect(explainDatabaseFailure(refused, withUrl)).to.include('PASSMANAGER_DATABASE_URL');
+    const several = Object.assign(new AggregateError([refused]), { code: 'ECONNREFUSED' });
+    expect(explainDatabaseFailure(several, withUrl)).to.include('ECONNREFUSED');
+    expect(explainDatabaseFailure(several, settings)).to.include('127.0.0.1:5999');
+    expect(explainDatabaseFailure(system('28P01'), settings)).to.include('refuses the password');
+    expect(explainDatabaseFailure(system('ENOENT', { syscall: 'open' }), withUrl)).to.equal(undefined);
+  });
+
+  it('says that a database takes no writes, or went away', () => {
+    expect(explainDatabaseFailure(new DatabaseFault('full'), withUrl)).to.include('writes');
+    expect(explainDatabaseFailure(new DatabaseFault('lost'), withUrl)).to.include('PASSMANAGER_DATABASE_URL');
+  });
 
   it('points to the log of the embedded database', () => {
     expect(explainStartFailure(new DatabaseFault('outage'), settings)).to.include(

@@ -1,3 +1,5 @@
+import { X509Certificate } from 'node:crypto';
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { copyFile, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -120,5 +122,40 @@ describe('a door under TLS', () => {
       expect(await handshake(name, 'TLSv1.2')).to.equal('TLSv1.2');
       expect(await handshake(name, 'TLSv1.3')).to.equal('TLSv1.3');
     });
+  }
+
+  for (const name of ['gRPC', 'HTTP']) {
+    it(`shows another certificate from the next handshake on, and refuses a broken one, on the ${name} door`, async () => {
+      const door = doors[name]!;
+      const before = connect({ ...shown(name), ALPNProtocols: ['h2'] });
+      await once(before, 'secureConnect');
+      const pem = readFileSync(join(fixtures, 'chain.pem'));
+      expect(() =>
+        door.renewTls({ certificateChain: pem, privateKey: readFileSync(join(fixtures, 'other_key.pem')) }),
+      ).to.throw();
+      expect(await subjectOf(name)).to.include('localhost');
+      door.renewTls({ certificateChain: pem, privateKey: readFileSync(join(fixtures, 'chain_key.pem')) });
+      expect(await subjectOf(name)).to.equal(new X509Certificate(pem).subject);
+      expect(await handshake(name, 'TLSv1.1')).to.equal('ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION');
+      // Connections that are open stay.
+      expect(before.destroyed).to.equal(false);
+      before.destroy();
+    });
+  }
+
+  const shown = (name: string) => ({
+    host: '127.0.0.1',
+    port: doors[name]!.address.port,
+    servername: 'localhost',
+    rejectUnauthorized: false,
+  });
+
+  /** Whose certificate a new connection sees. */
+  async function subjectOf(name: string): Promise<string> {
+    const socket = connect(shown(name));
+    await once(socket, 'secureConnect');
+    const { subject } = socket.getPeerX509Certificate()!;
+    socket.destroy();
+    return subject;
   }
 });

@@ -1,7 +1,7 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
-import { packageOfProgram } from '../../src/server/version.ts';
+import { packageOfProgram, packageRoot } from '../../src/server/version.ts';
 
 describe('the version of the program', () => {
   it('is the package’s', () => {
@@ -9,5 +9,6 @@ describe('the version of the program', () => {
       readFileSync(join(import.meta.dirname, '../../package.json'), 'utf8'),
     );
     expect(packageOfProgram()).to.deep.include({ version, engines });
+    expect(existsSync(join(packageRoot(), 'examples/passwords.csv'))).to.equal(true);
   });
 });

@@ -1,8 +1,10 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { randomBytes, randomUUID } from 'node:crypto';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { randomBytes, randomUUID, X509Certificate } from 'node:crypto';
+import { once } from 'node:events';
+import { copyFileSync, existsSync, readdirSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
+import { connect as connectTls } from 'node:tls';
 import { createConnectTransport } from '@connectrpc/connect-node';
 import { expect } from 'chai';
 import * as data from '../../gen/passmanager/data/v1/data_service_pb.ts';
@@ -12,6 +14,7 @@ import { freePort } from '../support/free_port.ts';
 import { logIn, makeAccount, register } from '../support/raw_client.ts';
 
 const MAIN = join(import.meta.dirname, '../../src/server/main.ts');
+const FIXTURES = join(import.meta.dirname, '../fixtures/tls');
 
 describe('several processes of a server', function () {
   this.timeout(60_000);
@@ -124,6 +127,41 @@ describe('several processes of a server', function () {
       const results = await Promise.allSettled([0, 1, 2, 3].map((transport) => create(transport, number)));
       expect(results.filter(({ status }) => status === 'fulfilled')).to.have.length(1);
     }
+  });
+
+  it('all show another certificate when the first is told by SIGHUP', async () => {
+    const [certificate, key] = [join(directory, 'certificate.pem'), join(directory, 'key.pem')];
+    const put = (first: string, second: string) => {
+      copyFileSync(join(FIXTURES, first), certificate);
+      copyFileSync(join(FIXTURES, second), key);
+    };
+    put('certificate.pem', 'key.pem');
+    const environment = await settings({
+      PASSMANAGER_TLS_CERT_FILE: certificate,
+      PASSMANAGER_TLS_KEY_FILE: key,
+    });
+    start(environment);
+    await eventually(() => output.includes('passmanager is ready') && workers().length === 2, 30_000);
+    put('chain.pem', 'chain_key.pem');
+    const { subject } = new X509Certificate(readFileSync(certificate));
+    /** Each connection is another process’s. */
+    const shown = async (): Promise<string> => {
+      const port = Number(environment.PASSMANAGER_HTTP_PORT);
+      const socket = connectTls({ host: '127.0.0.1', port, rejectUnauthorized: false });
+      await once(socket, 'secureConnect');
+      const found = socket.getPeerX509Certificate()!.subject;
+      socket.destroy();
+      return found;
+    };
+    await eventually(async () => {
+      primary.kill('SIGHUP');
+      await new Promise((resolve) => setTimeout(resolve, 200));
+      for (let connection = 0; connection < 6; connection += 1) if ((await shown()) !== subject) return false;
+      return true;
+    }, 20_000);
+    expect(workers()).to.have.length(2);
+    primary.kill('SIGTERM');
+    expect(await exited).to.equal(0);
   });
 
   it('replace one that dies while the other serves, and end with the first process, however that ends', async () => {

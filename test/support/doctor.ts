@@ -8,7 +8,9 @@ export function subjectOf(settings: Record<string, string> = {}, more: Partial<S
   return {
     config,
     keyFile: `${config.dataDir}/key`,
+    secretFiles: [],
     database: undefined,
+    databaseProblem: '',
     url: undefined,
     now: Date.now(),
     ...more,

@@ -56,6 +56,10 @@ Examples: passmanager backup /backups/today.pmbackup --passphrase-file ~/backup-
   backup
     .command('verify')
     .description('restore a backup into a throw-away database, and compare every row by count and hash')
+    .addHelpText(
+      'after',
+      '\nExample: passmanager backup verify /backups/today.pmbackup --passphrase-file ~/backup-passphrase',
+    )
     .argument('<file>', 'the backup')
     .addOption(passphraseOption())
     .addOption(new Option('--json', 'print JSON'))

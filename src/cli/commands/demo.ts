@@ -11,6 +11,7 @@ export function demoCommand(context: CliContext): Command {
     .description(
       'register, import, search, edit and change the password on the running server, then remove all of it',
     )
+    .addHelpText('after', '\nExample: passmanager demo passwords.csv')
     .argument('[export.csv]', 'a browser’s password export; a sample of 200 entries when none is named')
     .action(async (file: string | undefined) => {
       const stage = {

@@ -1,6 +1,8 @@
 /** `passmanager doctor`: looks at everything that can be wrong, says what it means and what to do, and changes nothing. */
 import { Command, InvalidArgumentError, Option } from 'commander';
-import { keyFileOf } from '../../server/config.ts';
+import type { Database } from '../../database/database.ts';
+import { ConfigError, keyFileOf } from '../../server/config.ts';
+import { explainDatabaseFailure } from '../../server/start_failure.ts';
 import type { CliContext } from '../context.ts';
 import { BACKUP_CHECKS } from '../doctor/backup_checks.ts';
 import {
@@ -8,8 +10,8 @@ import {
   type CheckResult,
   type CheckState,
   exitCodeOf,
+  failure,
   runChecks,
-  type Subject,
 } from '../doctor/check.ts';
 import { DATABASE_CHECKS } from '../doctor/database_checks.ts';
 import { DOOR_CHECKS } from '../doctor/door_checks.ts';
@@ -65,31 +67,17 @@ Examples: passmanager doctor
     )
     .action(async (options: { json?: boolean; url?: string }) => {
       const { terminal } = context;
-      const config = context.config();
-      const subject = (database: Subject['database']): Subject => ({
-        config,
-        database,
-        keyFile: keyFileOf(config),
-        url: options.url,
-        now: Date.now(),
-      });
       const tell = (result: CheckResult): void => {
         if (options.json === true) return;
         terminal.say(`${MARKS[result.state]}  ${result.name.padEnd(20)}  ${result.detail}`);
         if (result.advice !== '') terminal.say(`         ${''.padEnd(20)}  → ${result.advice}`);
       };
-      let results: CheckResult[] | undefined;
-      try {
-        await withDatabase({ ...config, goOn: false }, async (database) => {
-          results = await runChecks(CHECKS, subject(database), tell);
-        });
-      } catch (error) {
-        if (results === undefined) {
-          terminal.note(error instanceof Error ? error.message : String(error));
-          results = await runChecks(CHECKS, subject(undefined), tell);
-        }
-      }
-      const checks = results ?? [];
+      // Whatever happens, it is told as the result of a check: monitoring reads nothing else.
+      const checks = await examine(context, options.url, tell).catch((error: unknown) => {
+        const result = brokenOff(error);
+        tell(result);
+        return [result];
+      });
       if (options.json === true) context.print({ checks }, true, () => []);
       else {
         const count = (state: CheckState) => checks.filter((check) => check.state === state).length;
@@ -100,4 +88,55 @@ Examples: passmanager doctor
       }
       context.exitCode = exitCodeOf(checks);
     });
+}
+
+/** Runs every check, those of the database with why it is not reached where it is not. Throws ConfigError. */
+async function examine(
+  context: CliContext,
+  url: string | undefined,
+  tell: (result: CheckResult) => void,
+): Promise<readonly CheckResult[]> {
+  const config = context.config();
+  const run = (database: Database | undefined, databaseProblem = ''): Promise<CheckResult[]> =>
+    runChecks(
+      CHECKS,
+      {
+        config,
+        database,
+        databaseProblem,
+        keyFile: keyFileOf(config),
+        secretFiles: context.secretFiles(),
+        url,
+        now: Date.now(),
+      },
+      tell,
+    );
+  let results: CheckResult[] | undefined;
+  try {
+    await withDatabase({ ...config, goOn: false }, async (database) => {
+      await database.reads.execute('select 1 as one', []);
+      results = await run(database);
+    });
+  } catch (error) {
+    if (results === undefined) {
+      const said = error instanceof Error ? error.message : String(error);
+      return run(undefined, explainDatabaseFailure(error, config) ?? said);
+    }
+  }
+  return results ?? [];
+}
+
+/** What is told where the checks could not be run. */
+function brokenOff(error: unknown): CheckResult {
+  if (!(error instanceof ConfigError)) {
+    const said = error instanceof Error ? error.message : String(error);
+    return { name: 'doctor', ...failure(said, 'See the message.') };
+  }
+  return {
+    name: 'configuration',
+    ...failure(
+      error.problems.join('; '),
+      'Mend the settings: npx passmanager config shows those in force and where they come from.',
+    ),
+  };
 }

@@ -97,6 +97,7 @@ export function invitesCommand(context: CliContext): Command {
   invites
     .command('list')
     .description('list all invites; their codes are kept nowhere')
+    .addHelpText('after', '\nExample: passmanager invites list')
     .addOption(json())
     .action(async (options: { json?: boolean }) => {
       context.print(await database(listInvites), options.json, (rows) =>

@@ -36,6 +36,7 @@ export function keysCommand(context: CliContext): Command {
   keys
     .command('status')
     .description('show the keys, whether the key file opens them, and whether there is a recovery code')
+    .addHelpText('after', '\nExample: passmanager keys status')
     .addOption(new Option('--json', 'print JSON'))
     .action(async (options: { json?: boolean }) => {
       const { config, keyFile } = place();
@@ -53,6 +54,7 @@ export function keysCommand(context: CliContext): Command {
   keys
     .command('recovery-code')
     .description('make a new recovery code, in the place of any earlier one, and show it this once')
+    .addHelpText('after', '\nExample: passmanager keys recovery-code')
     .addOption(new Option('--yes', 'do not ask whether an earlier code is to be void'))
     .action(async (options: { yes?: boolean }) => {
       const { config, keyFile } = place();
@@ -81,7 +83,9 @@ export function keysCommand(context: CliContext): Command {
       `
 Every server must run this version. Beside a server it waits half a minute until all know the new key and seal with it; then all
 accounts and sessions are written again. Shows a new recovery code at once: the one before is void from then on. Cut short, it goes on
-when run again; where the new key sealed already, what is left is sealed again under that one, and no other code is shown.`,
+when run again; where the new key sealed already, what is left is sealed again under that one, and no other code is shown.
+
+Example: passmanager keys rotate`,
     )
     .addOption(new Option('--yes', 'do not ask'))
     .action(async (options: { yes?: boolean }) => {
@@ -129,6 +133,7 @@ when run again; where the new key sealed already, what is left is sealed again u
   keys
     .command('recover')
     .description('make a lost key file again; asks for the recovery code, or reads it from standard input')
+    .addHelpText('after', '\nExample: passmanager keys recover')
     .action(async () => {
       const { config, keyFile } = place();
       await withDatabase(config, async (database) => {

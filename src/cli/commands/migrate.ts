@@ -10,6 +10,7 @@ export function migrateCommand(context: CliContext): Command {
     .description(
       'bring the database’s schema up to this version, and make the embedded database where there is none; the server’s start does so, too',
     )
+    .addHelpText('after', '\nExample: passmanager migrate')
     .action(async () => {
       await withDatabase({ ...context.config(), mayMake: true }, migrate);
       context.terminal.say('The schema is up to date.');

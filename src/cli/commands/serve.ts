@@ -22,7 +22,8 @@ export function serverProgram(): string {
 /** The command. */
 export function serveCommand(context: CliContext): Command {
   return new Command('serve')
-    .description('run the server until SIGTERM, SIGINT or SIGHUP')
+    .description('run the server until SIGTERM or SIGINT; SIGHUP has it read its certificate again')
+    .addHelpText('after', '\nExample: passmanager serve --config /etc/passmanager/passmanager.toml')
     .action(async () => {
       const parameters = [process.execPath, ...SERVER_FLAGS, serverProgram()];
       if (process.execve === undefined || process.platform === 'win32') {

@@ -54,6 +54,7 @@ export async function readStats(database: Database): Promise<Stats> {
 export function statsCommand(context: CliContext): Command {
   return new Command('stats')
     .description('count accounts, entries and sessions, and say how large the tables are')
+    .addHelpText('after', '\nExample: passmanager stats --json')
     .addOption(new Option('--json', 'print JSON'))
     .action(async (options: { json?: boolean }) => {
       const stats = await withDatabase(context.config(), readStats);

@@ -116,6 +116,7 @@ export function usersCommand(context: CliContext): Command {
   users
     .command('list')
     .description('list all accounts')
+    .addHelpText('after', '\nExample: passmanager users list --json')
     .addOption(json())
     .action(async (options: { json?: boolean }) => {
       context.print(await database(listUsers), options.json, (rows) =>
@@ -135,6 +136,7 @@ export function usersCommand(context: CliContext): Command {
   users
     .command('show')
     .description('show one account')
+    .addHelpText('after', '\nExample: passmanager users show 6f9619ff-8b86-4d01-b42d-00cf4fc964ff')
     .argument('<id>', 'as list shows it', parseId)
     .addOption(json())
     .action(async (id: string, options: { json?: boolean }) => {
@@ -151,6 +153,7 @@ export function usersCommand(context: CliContext): Command {
   users
     .command('sessions')
     .description('list the sessions of an account')
+    .addHelpText('after', '\nExample: passmanager users sessions 6f9619ff-8b86-4d01-b42d-00cf4fc964ff')
     .argument('<id>', 'as list shows it', parseId)
     .addOption(json())
     .action(async (id: string, options: { json?: boolean }) => {

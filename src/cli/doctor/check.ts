@@ -1,5 +1,6 @@
 /** What a check of the doctor is, and how checks are run. */
 import type { Database } from '../../database/database.ts';
+import { DatabaseFault } from '../../database/sqlstate.ts';
 import type { Config } from '../../server/config.ts';
 
 /** Good, worth a look, broken, or not looked at since there was nothing to look at. */
@@ -22,8 +23,12 @@ export interface Subject {
   readonly config: Config;
   /** Of the key file in force. */
   readonly keyFile: string;
+  /** The files that secret settings were read from. */
+  readonly secretFiles: readonly string[];
   /** None: it could not be opened. */
   readonly database: Database | undefined;
+  /** Why there is no database; empty where nobody knows. */
+  readonly databaseProblem: string;
   /** The address at which clients reach the server, where it is another than the doors' own. */
   readonly url: string | undefined;
   /** The time, in milliseconds since 1970. */
@@ -45,17 +50,26 @@ export const skipped = (detail: string): Finding => ({ state: 'skipped', detail,
 /** How long one check may take, in milliseconds. */
 const PATIENCE_MS = 20_000;
 
-/** A check of the database: skipped where there is none. */
+/** SQLSTATE undefined_table and undefined_column. */
+const FOREIGN_SCHEMA: ReadonlySet<string | undefined> = new Set(['42P01', '42703']);
+
+/** A check of the database: skipped where there is none, or other tables than this version's, of which `schema` tells. */
 export function databaseCheck(
   name: string,
   look: (database: Database, subject: Subject) => Promise<Finding>,
 ): Check {
   return {
     name,
-    look: (subject) =>
-      subject.database === undefined
-        ? skipped('the database was not reached')
-        : look(subject.database, subject),
+    look: async (subject) => {
+      if (subject.database === undefined) return skipped('the database was not reached');
+      try {
+        return await look(subject.database, subject);
+      } catch (error) {
+        if (error instanceof DatabaseFault && FOREIGN_SCHEMA.has(error.sqlState))
+          return skipped('the tables are not those of this version: see schema');
+        throw error;
+      }
+    },
   };
 }
 

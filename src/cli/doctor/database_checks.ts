@@ -29,10 +29,10 @@ const setting = async (database: Database, name: string): Promise<string> =>
 export const DATABASE_CHECKS: readonly Check[] = [
   {
     name: 'database',
-    look: async ({ database, config }) => {
+    look: async ({ database, databaseProblem, config }) => {
       if (database === undefined)
         return failure(
-          'the database does not answer',
+          databaseProblem || 'the database does not answer',
           config.databaseUrl === undefined
             ? 'Start the server once (npm start) and see its log.'
             : 'See whether PostgreSQL runs and PASSMANAGER_DATABASE_URL is right.',
@@ -70,6 +70,15 @@ export const DATABASE_CHECKS: readonly Check[] = [
         );
   }),
   databaseCheck('schema', async (database) => {
+    const { missing: isMissing } = await one(
+      database,
+      `select to_regclass('schema_migrations') is null or to_regclass('users') is null as missing`,
+    );
+    if (isMissing === true)
+      return failure(
+        'there is no schema yet',
+        'Start the server, or run npx passmanager migrate. Restore again what was cut short.',
+      );
     const { rows } = await database.reads.execute('select name from schema_migrations', []);
     const executed = rows.map(({ name }) => name as string);
     const known = migrations.map(({ name }) => name as string);
@@ -135,17 +144,29 @@ export const DATABASE_CHECKS: readonly Check[] = [
       ? good(text)
       : warning(text, 'Raise max_connections, lower PASSMANAGER_DATABASE_POOL_SIZE, or use PgBouncer.');
   }),
-  databaseCheck('clock', async (database) => {
+  databaseCheck('clock', async (database, { config: { databaseUrl } }) => {
     const before = Date.now();
     const { now } = await one(database, 'select clock_timestamp() as now');
     const difference = (now as Date).getTime() - (before + Date.now()) / 2;
+    const { ahead } = await one(
+      database,
+      `select extract(epoch from greatest((select max(created_at) from users), (select max(last_used_at) from login_sessions))
+                - clock_timestamp())::float8 as ahead`,
+    );
+    const advice =
+      'Keep all machines on time (systemd-timesyncd, chrony). Sessions go by the clock of the database.';
+    if (Number(ahead) * 1_000 > CLOCK_TOLERANCE_MS)
+      return warning(
+        `there are rows from ${Number(ahead).toFixed(1)} s ahead: the clock of the database was there before`,
+        advice,
+      );
+    // The embedded one has this machine's clock.
+    if (databaseUrl === undefined)
+      return good('no row is from the future; this machine’s clock is not compared with another');
     const text = `the database's is ${Math.abs(difference / 1_000).toFixed(1)} s ${difference < 0 ? 'behind' : 'ahead'}`;
     return Math.abs(difference) <= CLOCK_TOLERANCE_MS
-      ? good(text)
-      : warning(
-          text,
-          'Keep both machines on time (systemd-timesyncd, chrony). Sessions go by the database’s.',
-        );
+      ? good(`${text}, and no row is from the future`)
+      : warning(text, advice);
   }),
   databaseCheck('whole_rows', async (database) => {
     const { rows } = await one(

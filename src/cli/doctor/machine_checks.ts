@@ -7,6 +7,7 @@ import { dirname, resolve } from 'node:path';
 import { clustersSetAside } from '../../database/embedded/embedded_postgres.ts';
 import { formatBytes } from '../table.ts';
 import { type Check, failure, good, skipped, warning } from './check.ts';
+import { serverProcess } from './server_process.ts';
 
 /** Below these versions a stranger can end the process from outside. */
 const FLOORS: Readonly<Record<string, string>> = { '@grpc/grpc-js': '1.14.4' };
@@ -120,13 +121,20 @@ export const MACHINE_CHECKS: readonly Check[] = [
   {
     name: 'file_descriptors',
     look: ({ config }) => {
-      const limit = fileDescriptorLimit();
+      const server = serverProcess(config.dataDir);
+      const ofServer = server === undefined ? undefined : fileDescriptorLimit(server);
+      const limit = ofServer ?? fileDescriptorLimit('self');
       if (limit === undefined) return skipped('this system does not say');
       const needed = 2 * config.maxConnections + 2 * config.databasePoolSize + 100;
+      const whose =
+        ofServer === undefined
+          ? 'a process that is started as this one was (the server’s own was not found)'
+          : `the server (process ${server})`;
+      const text = `${limit} for ${whose}, ${needed} needed at most`;
       return limit >= needed
-        ? good(`${limit} for a process, ${needed} needed at most`)
+        ? good(text)
         : warning(
-            `${limit} for a process, ${needed} needed at most`,
+            text,
             'Raise the limit (ulimit -n, LimitNOFILE in a systemd unit) or lower PASSMANAGER_MAX_CONNECTIONS.',
           );
     },
@@ -171,10 +179,11 @@ function availableMemory(): number {
   }
 }
 
-/** How many files a process may have open, or undefined where the system does not say. */
-function fileDescriptorLimit(): number | undefined {
+/** How many files a process may have open, or undefined where the system does not say. Node raises its own limit to it. */
+function fileDescriptorLimit(process: number | 'self'): number | undefined {
   try {
-    const [, hard] = /^Max open files\s+\S+\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8')) ?? [];
+    const [, hard] =
+      /^Max open files\s+\S+\s+(\d+)/m.exec(readFileSync(`/proc/${process}/limits`, 'utf8')) ?? [];
     return hard === undefined ? undefined : Number(hard);
   } catch {
     return undefined;

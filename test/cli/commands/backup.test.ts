@@ -1,4 +1,4 @@
-import { existsSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, statSync, writeFileSync } from 'node:fs';
 import { expect } from 'chai';
 import { type BackupWorld, createBackupWorld, PASSPHRASE } from '../../support/backup_world.ts';
 import { runCli } from '../../support/cli.ts';
@@ -34,6 +34,16 @@ describe('passmanager backup', function () {
     expect(short.code).to.equal(1);
     expect(short.notes).to.contain('12 characters');
     expect(existsSync(world.at('a'))).to.equal(false);
+  });
+
+  it('refuses a place where no file can be, and leaves nothing there', async () => {
+    mkdirSync(world.at('directory'));
+    for (const place of [world.at('nonexistent/x'), world.at('directory')]) {
+      const { code, notes } = await run(place, ...withPassphrase());
+      expect(code, place).to.equal(1);
+      expect(notes).to.include(place).and.not.to.include('    at ');
+      expect(existsSync(`${place}.part`)).to.equal(false);
+    }
   });
 
   it('refuses to verify what is no backup, damaged, or of another passphrase, with the reason', async () => {

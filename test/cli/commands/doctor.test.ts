@@ -2,7 +2,8 @@ import { expect } from 'chai';
 import { CHECKS } from '../../../src/cli/commands/doctor.ts';
 import { runCli } from '../../support/cli.ts';
 import { remove, temporaryDirectory } from '../../support/embedded.ts';
-import { startTestServer, type TestServer } from '../../support/test_server.ts';
+import { createTestDatabase } from '../../support/test_database.ts';
+import { databaseUrl, startTestServer, type TestServer } from '../../support/test_server.ts';
 
 describe('passmanager doctor', function () {
   this.timeout(30_000);
@@ -19,13 +20,54 @@ describe('passmanager doctor', function () {
       PASSMANAGER_GRPC_PORT: '1',
       PASSMANAGER_HTTP_PORT: '2',
     };
-    const { code, out, notes } = await runCli(['doctor'], settings);
+    const { code, out } = await runCli(['doctor'], settings);
     remove(directory);
     expect(code).to.equal(2);
-    expect(notes).to.contain('npm start');
     expect(out)
-      .to.contain('FAILURE  database ')
+      .to.contain('npm start')
+      .and.to.contain('FAILURE  database ')
       .and.to.match(/→ Start the server/);
+  });
+
+  it('tells a bad configuration as it tells everything, to programs, too', async () => {
+    const settings = { PASSMANAGER_GRPC_PORT: 'x' };
+    const { code, out } = await runCli(['doctor', '--json'], settings);
+    expect(code).to.equal(2);
+    const { checks } = JSON.parse(out) as { checks: Record<string, string>[] };
+    expect(checks).to.have.length(1);
+    expect(checks[0]).to.include({ name: 'configuration', state: 'failure' });
+    expect(checks[0]!.detail).to.contain('PASSMANAGER_GRPC_PORT');
+    expect((await runCli(['doctor'], settings)).out).to.contain('FAILURE  configuration ');
+  });
+
+  it('says of a database that is down why, and once', async () => {
+    const { code, out } = await runCli(['doctor', '--json'], {
+      PASSMANAGER_DATABASE_URL: 'postgres://me:geheim@127.0.0.1:1/vaults',
+      PASSMANAGER_GRPC_PORT: '1',
+      PASSMANAGER_HTTP_PORT: '2',
+    });
+    expect(code).to.equal(2);
+    const { checks } = JSON.parse(out) as { checks: Record<string, string>[] };
+    expect(checks.find(({ name }) => name === 'database')!.detail).to.contain('ECONNREFUSED');
+    expect(out.match(/ECONNREFUSED/g)!.length).to.be.lessThan(6);
+    expect(out).not.to.contain('geheim').and.not.to.contain('outage');
+    for (const name of ['schema', 'fsync', 'server_keys', 'recovery_code'])
+      expect(checks.find((check) => check.name === name)).to.include({ state: 'skipped' });
+  });
+
+  it('says of a database without tables that there is no schema, and once', async () => {
+    const empty = await createTestDatabase({ migrated: false });
+    const { out } = await runCli(['doctor', '--json'], {
+      PASSMANAGER_DATABASE_URL: databaseUrl(empty),
+      PASSMANAGER_GRPC_PORT: '1',
+      PASSMANAGER_HTTP_PORT: '2',
+    });
+    await empty.drop();
+    expect(out).not.to.contain('42P01');
+    const { checks } = JSON.parse(out) as { checks: Record<string, string>[] };
+    expect(checks.find(({ name }) => name === 'schema')).to.include({ state: 'failure' });
+    for (const name of ['whole_rows', 'database_size', 'server_keys'])
+      expect(checks.find((check) => check.name === name)).to.include({ state: 'skipped' });
   });
 
   describe('beside a server', () => {

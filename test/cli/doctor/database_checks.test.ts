@@ -104,6 +104,13 @@ describe('the checks of the database', () => {
     await own.query('delete from auth_ephemerals');
   });
 
+  it('find rows from the future, which a clock that went back leaves', async () => {
+    expect(await check('clock')).to.include({ state: 'good' });
+    await insertRow(own, 'users', { ...sampleUser(), created_at: new Date(Date.now() + 3_600_000) });
+    expect(await check('clock')).to.include({ state: 'warning' });
+    await own.query('delete from users');
+  });
+
   it('find too few connections', async () => {
     expect((await check('connections', { PASSMANAGER_DATABASE_POOL_SIZE: '200' })).state).to.equal('warning');
   });

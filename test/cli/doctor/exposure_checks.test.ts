@@ -1,6 +1,9 @@
+import { once } from 'node:events';
 import { chmod, copyFile, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { createServer } from 'node:tls';
 import { expect } from 'chai';
 import type { Subject } from '../../../src/cli/doctor/check.ts';
 import { EXPOSURE_CHECKS } from '../../../src/cli/doctor/exposure_checks.ts';
@@ -65,6 +68,43 @@ describe('the checks of what is open to the network', () => {
     expect((await at(ends - 20 * DAY_MS)).detail).to.contain('20 days left');
     expect(await at(ends - 40 * DAY_MS)).to.include({ state: 'good' });
     expect((await at(0)).detail).to.contain('not valid yet');
+  });
+
+  it('look at the certificate that clients of a proxy see, whatever the server’s own is', async () => {
+    const proxy = createServer({
+      cert: await readFile(join(fixtures, 'certificate.pem')),
+      key: await readFile(join(fixtures, 'key.pem')),
+    }).listen(0, '127.0.0.1');
+    await once(proxy, 'listening');
+    const url = `https://localhost:${(proxy.address() as AddressInfo).port}`;
+    try {
+      for (const settings of [{}, tls()]) {
+        const shown = await check('tls_chain', settings, { url });
+        expect(shown).to.include({ state: 'failure' });
+        expect(shown.detail).to.contain(url).and.to.contain('SELF_SIGNED');
+      }
+      expect(await check('tls_days_left', {}, { url })).to.include({ state: 'good' });
+      expect(await check('tls_days_left', {}, { url, now: Date.now() + 200 * 365 * DAY_MS })).to.include({
+        state: 'failure',
+      });
+    } finally {
+      proxy.close();
+    }
+    expect(await check('tls_chain', {}, { url })).to.include({ state: 'failure' });
+    expect((await check('tls_chain', {}, { url: 'http://localhost' })).state).to.equal('skipped');
+  });
+
+  it('warn of a secret in a file that everybody may read', async () => {
+    const file = join(directory, 'passphrase');
+    await writeFile(file, 'correct horse battery staple');
+    const at = async (mode: number) => {
+      await chmod(file, mode);
+      return check('secret_files', {}, { secretFiles: [file] });
+    };
+    expect(await at(0o644)).to.include({ state: 'warning' });
+    expect((await at(0o644)).advice).to.contain(file);
+    expect(await at(0o640)).to.include({ state: 'good' });
+    expect(await check('secret_files')).to.include({ state: 'skipped' });
   });
 
   it('skip TLS where there is none', async () => {

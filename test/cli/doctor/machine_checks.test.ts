@@ -40,10 +40,10 @@ describe('the checks of the machine', () => {
       'warning',
       'skipped',
     ]);
-    expect((await check('file_descriptors', { PASSMANAGER_MAX_CONNECTIONS: '1' })).state).to.be.oneOf([
-      'good',
-      'skipped',
-    ]);
+    const few = await check('file_descriptors', { PASSMANAGER_MAX_CONNECTIONS: '1' });
+    expect(few.state).to.be.oneOf(['good', 'skipped']);
+    // No server holds this data directory.
+    if (few.state === 'good') expect(few.detail).to.contain('not found');
   });
 
   it('compare versions by their numbers', () => {
