@@ -48,6 +48,18 @@ describe('the statements of accounts and sessions', () => {
     expect(await execute(statements.CONSUME_LOGIN_ATTEMPT, [start, ...decoyColumns])).to.deep.equal([]);
   });
 
+  it('hold an attempt for dead while the clock is put back to before it was made, but for what time servers put right', async () => {
+    for (const [seconds, alive] of [
+      [90, false],
+      [30, true],
+    ] as const) {
+      const attempt = { ...sampleAttempt(), created_at: ago(-seconds), expires_at: ago(-seconds - 180) };
+      await insertRow(world.test, 'auth_ephemerals', attempt);
+      const [row] = await execute(statements.CONSUME_LOGIN_ATTEMPT, [attempt.id, ...decoyColumns]);
+      expect(row!.alive, `${seconds}`).to.equal(alive);
+    }
+  });
+
   it('find a log-in’s credentials by name, and the decoy’s in the same shape where there is none', async () => {
     const user = sampleUser();
     await insertRow(world.test, 'users', user);
