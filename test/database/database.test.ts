@@ -1,6 +1,7 @@
 import { expect } from 'chai';
 import type { Around } from '../../src/database/around.ts';
 import { type Database, openDatabase } from '../../src/database/database.ts';
+import { Invite } from '../../src/database/entities/index.ts';
 import { DatabaseFault } from '../../src/database/sqlstate.ts';
 import { eventually } from '../support/eventually.ts';
 import { createTestDatabase, type TestDatabase } from '../support/test_database.ts';
@@ -144,6 +145,33 @@ describe('the database', () => {
           .execute('select count(*)::int as n from mine', [], 'all', em.getTransactionContext()),
       ).to.deep.equal([{ n: 0 }]);
     });
+  });
+
+  it('begins each transaction, and each attempt at it, with an entity manager that holds nothing of others', async () => {
+    const managers: unknown[] = [];
+    const transact = () =>
+      database.transaction(async ({ em, execute }) => {
+        managers.push(em);
+        expect(em.getUnitOfWork().getIdentityMap().values()).to.have.length(0);
+        em.merge(Invite, { codeHash: Buffer.from([managers.length]) });
+        if (managers.length === 1)
+          await execute("do $$ begin raise exception 'forced' using errcode = '40001'; end $$", []);
+      });
+    await transact();
+    await transact();
+    expect(new Set(managers).size).to.equal(3);
+  });
+
+  it('runs a transaction inside another one as one of its own', async () => {
+    const isOwn = await database.transaction(async ({ execute }) => {
+      await execute('update counters set n = n where id = 1', []);
+      const committed = await database.transaction((other) =>
+        other.execute('select txid_current() as id', []),
+      );
+      const { rows } = await execute('select txid_current() as id', []);
+      return committed.rows[0]!.id !== rows[0]!.id;
+    });
+    expect(isOwn).to.equal(true);
   });
 
   it('runs a transaction again that was chosen as the victim of a deadlock', async () => {
