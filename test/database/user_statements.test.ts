@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import * as statements from '../../src/database/user_statements.ts';
-import { insertRow, sampleAttempt, sampleStart, sampleUser } from '../support/sample_rows.ts';
+import { insertRow, sampleAttempt, sampleStart, sampleUser, type Values } from '../support/sample_rows.ts';
 import { blob, newId, StatementWorld } from '../support/statement_world.ts';
 
 const ago = (seconds: number) => new Date(Date.now() - 1_000 * seconds);
@@ -53,7 +53,11 @@ describe('the statements of accounts and sessions', () => {
       [90, false],
       [30, true],
     ] as const) {
-      const attempt = { ...sampleAttempt(), created_at: ago(-seconds), expires_at: ago(-seconds - 180) };
+      const attempt: Values = {
+        ...sampleAttempt(),
+        created_at: ago(-seconds),
+        expires_at: ago(-seconds - 180),
+      };
       await insertRow(world.test, 'auth_ephemerals', attempt);
       const [row] = await execute(statements.CONSUME_LOGIN_ATTEMPT, [attempt.id, ...decoyColumns]);
       expect(row!.alive, `${seconds}`).to.equal(alive);

@@ -11,7 +11,7 @@ import pg from 'pg';
 import * as data from '../../gen/passmanager/data/v1/data_service_pb.ts';
 import { MIGRATION_LOCK } from '../../src/database/migrator.ts';
 import { eventually } from '../support/eventually.ts';
-import { logIn, makeAccount, type RawSession, register } from '../support/raw_client.ts';
+import { logIn, makeAccount, type RawSession, refusalOf, register } from '../support/raw_client.ts';
 import { createTestDatabase, databaseUrl, type TestDatabase } from '../support/test_database.ts';
 
 const MAIN = new URL('../../src/server/main.ts', import.meta.url).pathname;
@@ -202,6 +202,33 @@ describe('the process', function () {
       await holder.query('commit');
       expect((await writing).revision).to.equal(1n);
       expect(await server.exited).to.equal(0);
+    });
+
+    it('says more on SIGUSR2 and less on the next, and nothing of what it must not', async () => {
+      const password = randomUUID();
+      const server = start({ PASSMANAGER_DATABASE_URL: databaseUrl(database, `password=${password}`) });
+      const transport = createConnectTransport({ baseUrl: await server.ready(), httpVersion: '1.1' });
+      const account = { ...makeAccount(), srpSalt: new Uint8Array(31) };
+      const refusals = () => server.output.split('an RPC was refused').length - 1;
+      const switchLevel = async () => {
+        server.child.kill('SIGUSR2');
+        await new Promise((resolve) => setTimeout(resolve, 100));
+      };
+      await refusalOf(register(transport, account));
+      expect(refusals()).to.equal(0);
+      await switchLevel();
+      await refusalOf(register(transport, account));
+      await eventually(() => refusals() === 1);
+      await switchLevel();
+      await refusalOf(register(transport, account));
+      expect(await server.stop()).to.equal(0);
+      expect(refusals()).to.equal(1);
+      const secrets = [account.usernameHash, account.srpVerifier].map((bytes) => Buffer.from(bytes));
+      for (const secret of [
+        password,
+        ...secrets.flatMap((each) => [each.toString('hex'), each.toString('base64')]),
+      ])
+        expect(server.output).not.to.include(secret);
     });
 
     describe('stops as it was told while it starts', () => {
