@@ -2,6 +2,7 @@ import { expect } from 'chai';
 import type { Around } from '../../src/database/around.ts';
 import { type Database, openDatabase } from '../../src/database/database.ts';
 import { Invite } from '../../src/database/entities/index.ts';
+import { WRITE_UNDONE } from '../../src/database/gate_statements.ts';
 import { DatabaseFault } from '../../src/database/sqlstate.ts';
 import { eventually } from '../support/eventually.ts';
 import { createTestDatabase, type TestDatabase } from '../support/test_database.ts';
@@ -222,6 +223,22 @@ describe('the database', () => {
     await test.query('alter sequence conflicts restart');
     expect(await faultOf(meet(1_000))).to.equal('conflict');
     expect(await met()).to.equal(5);
+  });
+
+  it('counts each attempt that failed, by kind, but no write that undid itself', async () => {
+    const before = new Map(database.faults());
+    const counted = () =>
+      Object.fromEntries(
+        [...database.faults()]
+          .map(([kind, count]) => [kind, count - before.get(kind)!])
+          .filter(([, n]) => n !== 0),
+      );
+    const raising = (code: string) =>
+      `do $$ begin raise exception 'forced' using errcode = '${code}'; end $$`;
+    for (const code of ['40001', '53100', WRITE_UNDONE])
+      await faultOf(database.writes.execute(raising(code), []));
+    await faultOf(database.transaction(({ execute }) => execute(raising('23505'), [])));
+    expect(counted()).to.deep.equal({ conflict: 5, full: 1, unique: 1 });
   });
 
   it('tells what failed in the entity manager like what failed in a statement', async () => {
