@@ -77,7 +77,7 @@ async function postgresOf(dataDir: string): Promise<number[]> {
 }
 
 describe('the process', function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
   let dataDir: string;
   const started: ServerProcess[] = [];
 
