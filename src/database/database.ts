@@ -13,9 +13,10 @@ import pg from 'pg';
 import type { Around } from './around.ts';
 import { type ConnectionOptions, openPool, type PoolLoad, type StatementPool } from './connection_pool.ts';
 import { entities } from './entities/index.ts';
+import { WRITE_UNDONE } from './gate_statements.ts';
 import { MIGRATION_OPTIONS } from './migrations/options.ts';
 import { NotificationListener } from './notification_listener.ts';
-import { DatabaseFault, toFault } from './sqlstate.ts';
+import { DatabaseFault, FAULT_KINDS, type FaultKind, toFault } from './sqlstate.ts';
 import type { BatchStatement } from './statement_batch.ts';
 
 export type { ConnectionOptions } from './connection_pool.ts';
@@ -71,7 +72,11 @@ async function run(
 }
 
 /** Runs `attempt` again, from the start, when it met a conflict or a connection whose statements no longer fit. */
-async function untilSettled<T>(poolSize: number, onFull: () => void, attempt: () => Promise<T>): Promise<T> {
+async function untilSettled<T>(
+  poolSize: number,
+  onFault: (fault: DatabaseFault) => void,
+  attempt: () => Promise<T>,
+): Promise<T> {
   let conflicts = 0;
   let stale = 0;
   for (;;) {
@@ -79,7 +84,7 @@ async function untilSettled<T>(poolSize: number, onFull: () => void, attempt: ()
       return await attempt();
     } catch (error) {
       if (!(error instanceof DatabaseFault)) throw error;
-      if (error.kind === 'full') onFull();
+      onFault(error);
       if (error.kind === 'conflict') conflicts += 1;
       // After a migration every connection may hold the old statement; each one that fails with it is ended.
       else if (error.kind === 'staleStatement') stale += 1;
@@ -93,13 +98,18 @@ async function untilSettled<T>(poolSize: number, onFull: () => void, attempt: ()
 class PoolExecutor implements Executor {
   readonly #pool: StatementPool;
   readonly #poolSize: number;
-  readonly #onFull: () => void;
+  readonly #onFault: (fault: DatabaseFault) => void;
   readonly #around: Around | undefined;
 
-  constructor(pool: StatementPool, poolSize: number, onFull: () => void, around: Around | undefined) {
+  constructor(
+    pool: StatementPool,
+    poolSize: number,
+    onFault: (fault: DatabaseFault) => void,
+    around: Around | undefined,
+  ) {
     this.#pool = pool;
     this.#poolSize = poolSize;
-    this.#onFull = onFull;
+    this.#onFault = onFault;
     this.#around = around;
   }
 
@@ -109,7 +119,7 @@ class PoolExecutor implements Executor {
   }
 
   #settled(text: string, parameters: readonly unknown[]): Promise<{ rows: Row[] }> {
-    return untilSettled(this.#poolSize, this.#onFull, () => this.#pool.execute(text, parameters));
+    return untilSettled(this.#poolSize, this.#onFault, () => this.#pool.execute(text, parameters));
   }
 }
 
@@ -123,6 +133,7 @@ export class Database {
   readonly #options: DatabaseOptions;
   readonly #poolSize: number;
   #onFull: () => void = () => {};
+  readonly #faults = new Map<FaultKind, number>(FAULT_KINDS.map((kind) => [kind, 0]));
   readonly #listeners = new Set<NotificationListener>();
 
   constructor(
@@ -132,10 +143,10 @@ export class Database {
   ) {
     this.orm = orm;
     this.#poolSize = poolSizes(options).writes;
-    const onFull = () => this.#onFull();
+    const onFault = (fault: DatabaseFault) => this.#count(fault);
     const { around } = options;
-    this.writes = new PoolExecutor(pools.writes, this.#poolSize, onFull, around);
-    this.reads = new PoolExecutor(pools.reads, poolSizes(options).reads, onFull, around);
+    this.writes = new PoolExecutor(pools.writes, this.#poolSize, onFault, around);
+    this.reads = new PoolExecutor(pools.reads, poolSizes(options).reads, onFault, around);
     this.#pools = pools;
     this.#options = options;
   }
@@ -143,6 +154,16 @@ export class Database {
   /** Has `listener` told whenever something is not written because the disk is full or the database read-only. */
   whenFull(listener: () => void): void {
     this.#onFull = listener;
+  }
+
+  /** How many attempts at statements and transactions have failed, by kind. A write that undid itself is none. */
+  faults(): ReadonlyMap<FaultKind, number> {
+    return this.#faults;
+  }
+
+  #count({ kind, sqlState }: DatabaseFault): void {
+    if (kind === 'full') this.#onFull();
+    if (sqlState !== WRITE_UNDONE) this.#faults.set(kind, this.#faults.get(kind)! + 1);
   }
 
   /** What the pools hold now. */
@@ -158,7 +179,12 @@ export class Database {
   /** Runs `work` in a durable transaction, again from the start when it met a conflict. Throws what `work` threw, or DatabaseFault. */
   transaction<T>(work: (transaction: Transaction) => Promise<T>): Promise<T> {
     const { around } = this.#options;
-    const run = () => untilSettled(this.#poolSize, this.#onFull, () => this.#transaction(work));
+    const run = () =>
+      untilSettled(
+        this.#poolSize,
+        (fault) => this.#count(fault),
+        () => this.#transaction(work),
+      );
     return around === undefined ? run() : around('transaction', '', run);
   }
 
@@ -168,7 +194,12 @@ export class Database {
    */
   batch(statements: readonly BatchStatement[]): Promise<{ rows: Row[] }[]> {
     const { around } = this.#options;
-    const run = () => untilSettled(this.#poolSize, this.#onFull, () => this.#pools.writes.batch(statements));
+    const run = () =>
+      untilSettled(
+        this.#poolSize,
+        (fault) => this.#count(fault),
+        () => this.#pools.writes.batch(statements),
+      );
     return around === undefined
       ? run()
       : around('statement', statements.map(({ text }) => text).join(';\n'), run);

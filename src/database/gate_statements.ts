@@ -17,6 +17,9 @@ export const UNLIMITED_REQUESTS = 2n ** 32n;
 export const CLOCK_TOLERANCE_SECONDS = 60;
 const LATEST_SEEN = `clock_timestamp() + interval '${CLOCK_TOLERANCE_SECONDS} seconds'`;
 
+/** Whether a pending attempt lives, in a statement about its row of auth_ephemerals. */
+export const ATTEMPT_ALIVE = `expires_at > clock_timestamp() and created_at < ${LATEST_SEEN}`;
+
 /** A session `alias` that has not expired and has requests left. */
 export const unexpired = (
   alias: string,

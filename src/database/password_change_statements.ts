@@ -1,6 +1,6 @@
 /** A password change as SQL. All of it runs in transactions that hold the account's lock. */
 import { ENTRY, FITTING_ENTRIES } from './entry_statements.ts';
-import { CHANGE_IDLE_SECONDS } from './gate_statements.ts';
+import { ATTEMPT_ALIVE, CHANGE_IDLE_SECONDS } from './gate_statements.ts';
 import { ATTEMPT_SECONDS, CREDENTIALS } from './user_statements.ts';
 
 /** The current credentials. $1 user id. */
@@ -29,7 +29,7 @@ from users where id = $2`;
 export const CONSUME_START = `delete from auth_ephemerals
 where id = $1 and user_id = $2 and begun_by_session = $3 and kind = 2
 returning credential_generation, eph_private_b, eph_public_b, new_eph_private_b, new_eph_public_b, ${NEW_CREDENTIALS},
-  expires_at > clock_timestamp() as alive`;
+  ${ATTEMPT_ALIVE} as alive`;
 
 /** Ends what an expired change left. $1 user id. */
 export const DELETE_CHANGE_SESSIONS =

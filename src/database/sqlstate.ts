@@ -11,16 +11,18 @@
  * - staleStatement: a prepared statement no longer fits its tables.
  * - unexpected: anything else.
  */
-export type FaultKind =
-  | 'outage'
-  | 'lost'
-  | 'conflict'
-  | 'full'
-  | 'unique'
-  | 'foreignKey'
-  | 'timeout'
-  | 'staleStatement'
-  | 'unexpected';
+export const FAULT_KINDS = [
+  'outage',
+  'lost',
+  'conflict',
+  'full',
+  'unique',
+  'foreignKey',
+  'timeout',
+  'staleStatement',
+  'unexpected',
+] as const;
+export type FaultKind = (typeof FAULT_KINDS)[number];
 
 /** A statement or transaction that failed. Its message names the state, never a value. */
 export class DatabaseFault extends Error {

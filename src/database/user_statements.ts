@@ -1,5 +1,5 @@
 /** Accounts, log-ins and sessions as SQL: what runs a few times a session. */
-import { gatedRead, unexpired } from './gate_statements.ts';
+import { ATTEMPT_ALIVE, gatedRead, unexpired } from './gate_statements.ts';
 
 /** The sealed credentials of a user, in the order in which they are written. */
 export const CREDENTIALS = `srp_salt, srp_verifier, master_key_salt, encrypted_vault_header,
@@ -51,7 +51,7 @@ values ($1, $2, $3, $4, $5, 1, $6, $7, clock_timestamp() + interval '${ATTEMPT_S
 export const CONSUME_LOGIN_ATTEMPT = `with consumed as (
   delete from auth_ephemerals where id = $1 and kind = 1
   returning username_lookup, credential_generation, client_protocol, server_protocol, eph_private_b, eph_public_b,
-    expires_at > clock_timestamp() as alive
+    ${ATTEMPT_ALIVE} as alive
 )
 select c.username_lookup, c.credential_generation as attempt_generation, c.client_protocol, c.server_protocol,
   c.eph_private_b, c.eph_public_b, c.alive, u.id, u.credential_generation, ${loginCredentials(2)}

@@ -69,6 +69,10 @@ export interface DoorLimits {
   readonly maxStreamDeadlineMs: number;
   /** An HTTP/2 connection without a request in flight is closed after this. */
   readonly maxIdleMs: number;
+  /** How old a connection of the gRPC door gets. Then it takes no new calls. */
+  readonly maxAgeMs: number;
+  /** How long the calls of a connection that got too old may take to end, streams among them. */
+  readonly maxAgeGraceMs: number;
   /** How often the gRPC door asks whether a peer is still there. */
   readonly keepaliveMs: number;
   /** How long the peer may take to answer that. */
@@ -88,6 +92,8 @@ export const DEFAULT_DOOR_LIMITS: DoorLimits = {
   maxUnaryDeadlineMs: 60_000,
   maxStreamDeadlineMs: 24 * 60 * 60 * 1000,
   maxIdleMs: 10 * 60 * 1000,
+  maxAgeMs: 24 * 60 * 60 * 1000,
+  maxAgeGraceMs: 60_000,
   keepaliveMs: 60_000,
   keepaliveTimeoutMs: 20_000,
 };

@@ -64,8 +64,8 @@ export async function createGrpcDoor(options: GrpcDoorOptions): Promise<Door> {
     'grpc.keepalive_time_ms': limits.keepaliveMs,
     'grpc.keepalive_timeout_ms': limits.keepaliveTimeoutMs,
     'grpc.max_connection_idle_ms': limits.maxIdleMs,
-    'grpc.max_connection_age_ms': 24 * 60 * 60 * 1000,
-    'grpc.max_connection_age_grace_ms': 60_000,
+    'grpc.max_connection_age_ms': limits.maxAgeMs,
+    'grpc.max_connection_age_grace_ms': limits.maxAgeGraceMs,
     interceptors: [typedStatuses],
   });
 

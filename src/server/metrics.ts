@@ -22,6 +22,10 @@ export interface MetricSources {
   readonly watchers: () => number;
   readonly degradedSessions: () => number;
   readonly isReady: () => boolean;
+  /** Of the database, by kind. */
+  readonly faults: () => ReadonlyMap<string, number>;
+  /** What the database takes on its disk. Rejects where it does not answer. */
+  readonly databaseBytes: () => Promise<number>;
   /** Rows of login_sessions, about. Rejects where the database does not answer. */
   readonly sessions: () => Promise<number>;
   readonly backups:
@@ -114,6 +118,19 @@ export class Metrics implements RpcObserver {
           for (const [state, value] of Object.entries(load)) set(value, { pool, state });
       },
     );
+    new client.Counter({
+      name: 'passmanager_database_faults_total',
+      help: 'Attempts at statements and transactions that failed, by kind.',
+      labelNames: ['kind'],
+      registers,
+      collect() {
+        this.reset();
+        for (const [kind, count] of sources.faults()) this.inc({ kind }, count);
+      },
+    });
+    gauge('database_bytes', 'Tables and indexes of the database.', [], async (set) => {
+      await sources.databaseBytes().then(set, () => {});
+    });
     gauge('login_queue_length', 'Log-ins that wait for a thread.', [], (set) => set(sources.srp().queued));
     gauge('login_threads', 'Threads for the arithmetic of log-ins, by state.', ['state'], (set) => {
       const { busy, threads, most } = sources.srp();

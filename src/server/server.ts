@@ -6,6 +6,7 @@ import { PasswordService } from '../../gen/passmanager/password/v1/password_serv
 import { SessionService } from '../../gen/passmanager/session/v1/session_service_pb.ts';
 import { UserService } from '../../gen/passmanager/user/v1/user_service_pb.ts';
 import { type ConnectionOptions, openDatabase } from '../database/database.ts';
+import { databaseSize } from '../database/database_size.ts';
 import { embeddedConnection, startEmbeddedPostgres } from '../database/embedded/embedded_postgres.ts';
 import { migrate } from '../database/migrator.ts';
 import { estimatedRows } from '../database/row_estimate.ts';
@@ -188,6 +189,8 @@ export async function startServer(config: Config, parts: ServerParts): Promise<R
     const measured = await openMetrics(config, parts, {
       doors: () => ({ grpc: doors.grpc?.load() ?? NO_LOAD, http: doors.http?.load() ?? NO_LOAD }),
       pools: () => database.load(),
+      faults: () => database.faults(),
+      databaseBytes: () => databaseSize(database),
       srp: () => srp.load(),
       watchers: () => feed.watcherCount,
       degradedSessions: () => gate.degradedSessions,

@@ -1,6 +1,8 @@
 import { expect } from 'chai';
 import type { Around } from '../../src/database/around.ts';
 import { type Database, openDatabase } from '../../src/database/database.ts';
+import { Invite } from '../../src/database/entities/index.ts';
+import { WRITE_UNDONE } from '../../src/database/gate_statements.ts';
 import { DatabaseFault } from '../../src/database/sqlstate.ts';
 import { eventually } from '../support/eventually.ts';
 import { createTestDatabase, type TestDatabase } from '../support/test_database.ts';
@@ -146,6 +148,33 @@ describe('the database', () => {
     });
   });
 
+  it('begins each transaction, and each attempt at it, with an entity manager that holds nothing of others', async () => {
+    const managers: unknown[] = [];
+    const transact = () =>
+      database.transaction(async ({ em, execute }) => {
+        managers.push(em);
+        expect(em.getUnitOfWork().getIdentityMap().values()).to.have.length(0);
+        em.merge(Invite, { codeHash: Buffer.from([managers.length]) });
+        if (managers.length === 1)
+          await execute("do $$ begin raise exception 'forced' using errcode = '40001'; end $$", []);
+      });
+    await transact();
+    await transact();
+    expect(new Set(managers).size).to.equal(3);
+  });
+
+  it('runs a transaction inside another one as one of its own', async () => {
+    const isOwn = await database.transaction(async ({ execute }) => {
+      await execute('update counters set n = n where id = 1', []);
+      const committed = await database.transaction((other) =>
+        other.execute('select txid_current() as id', []),
+      );
+      const { rows } = await execute('select txid_current() as id', []);
+      return committed.rows[0]!.id !== rows[0]!.id;
+    });
+    expect(isOwn).to.equal(true);
+  });
+
   it('runs a transaction again that was chosen as the victim of a deadlock', async () => {
     let attempts = 0;
     const crossing = (first: number, second: number, meet: Promise<void>, met: () => void) =>
@@ -194,6 +223,22 @@ describe('the database', () => {
     await test.query('alter sequence conflicts restart');
     expect(await faultOf(meet(1_000))).to.equal('conflict');
     expect(await met()).to.equal(5);
+  });
+
+  it('counts each attempt that failed, by kind, but no write that undid itself', async () => {
+    const before = new Map(database.faults());
+    const counted = () =>
+      Object.fromEntries(
+        [...database.faults()]
+          .map(([kind, count]) => [kind, count - before.get(kind)!])
+          .filter(([, n]) => n !== 0),
+      );
+    const raising = (code: string) =>
+      `do $$ begin raise exception 'forced' using errcode = '${code}'; end $$`;
+    for (const code of ['40001', '53100', WRITE_UNDONE])
+      await faultOf(database.writes.execute(raising(code), []));
+    await faultOf(database.transaction(({ execute }) => execute(raising('23505'), [])));
+    expect(counted()).to.deep.equal({ conflict: 5, full: 1, unique: 1 });
   });
 
   it('tells what failed in the entity manager like what failed in a statement', async () => {

@@ -67,6 +67,29 @@ describe('the statements of the gate', () => {
     expect((await world.run(ACCOUNT_REVISION.text, [], 1n))[0]!.gate_change_open).to.equal(false);
   });
 
+  it('hold a change for over, and its session with it, while the clock is put back to before it was opened', async () => {
+    const change = await world.newSession({ kind: 2 });
+    const loggedIn = world.sessionId;
+    const openLater = async (seconds: number) => {
+      await world.openChange(change);
+      await world.test.query(
+        `update users set change_opened_at = change_opened_at + make_interval(secs => $2),
+          change_expires_at = change_expires_at + make_interval(secs => $2) where id = $1`,
+        [world.userId, seconds],
+      );
+    };
+    const isOpen = async (requestNumber: bigint) => {
+      world.sessionId = loggedIn;
+      const [row] = await world.run(ACCOUNT_REVISION.text, [], requestNumber);
+      world.sessionId = change;
+      return [row!.gate_change_open, await passes(requestNumber)];
+    };
+    await openLater(90);
+    expect(await isOpen(0n)).to.deep.equal([false, false]);
+    await openLater(30);
+    expect(await isOpen(1n)).to.deep.equal([true, true]);
+  });
+
   it('let a session of a password change through while that change is open', async () => {
     const change = await world.newSession({ kind: 2 });
     const other = await world.newSession({ kind: 2 });

@@ -52,6 +52,16 @@ describe('the statements of a password change', () => {
     expect(await execute(statements.CONSUME_START, [id, world.userId, world.sessionId])).to.deep.equal([]);
   });
 
+  it('hold a start for dead while the clock is put back to before it was made', async () => {
+    const id = await start();
+    await world.test.query(
+      "update auth_ephemerals set created_at = created_at + interval '90 s', expires_at = expires_at + interval '90 s' where id = $1",
+      [id],
+    );
+    const [row] = await execute(statements.CONSUME_START, [id, world.userId, world.sessionId]);
+    expect(row!.alive).to.equal(false);
+  });
+
   it('drop the starts of one session alone', async () => {
     const other = await world.newSession();
     const [mine, theirs] = [await start(), await start(other)];

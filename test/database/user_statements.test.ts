@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import * as statements from '../../src/database/user_statements.ts';
-import { insertRow, sampleAttempt, sampleStart, sampleUser } from '../support/sample_rows.ts';
+import { insertRow, sampleAttempt, sampleStart, sampleUser, type Values } from '../support/sample_rows.ts';
 import { blob, newId, StatementWorld } from '../support/statement_world.ts';
 
 const ago = (seconds: number) => new Date(Date.now() - 1_000 * seconds);
@@ -46,6 +46,22 @@ describe('the statements of accounts and sessions', () => {
     const [row] = await execute(statements.CONSUME_LOGIN_ATTEMPT, [decoy.id, ...decoyColumns]);
     expect(row).to.deep.include({ id: null, alive: false });
     expect(await execute(statements.CONSUME_LOGIN_ATTEMPT, [start, ...decoyColumns])).to.deep.equal([]);
+  });
+
+  it('hold an attempt for dead while the clock is put back to before it was made, but for what time servers put right', async () => {
+    for (const [seconds, alive] of [
+      [90, false],
+      [30, true],
+    ] as const) {
+      const attempt: Values = {
+        ...sampleAttempt(),
+        created_at: ago(-seconds),
+        expires_at: ago(-seconds - 180),
+      };
+      await insertRow(world.test, 'auth_ephemerals', attempt);
+      const [row] = await execute(statements.CONSUME_LOGIN_ATTEMPT, [attempt.id, ...decoyColumns]);
+      expect(row!.alive, `${seconds}`).to.equal(alive);
+    }
   });
 
   it('find a log-in’s credentials by name, and the decoy’s in the same shape where there is none', async () => {

@@ -23,7 +23,7 @@ interface Rule {
 
 /** What PromQL brings by itself, and what Prometheus adds to every target. */
 const OWN_WORDS = new Set(
-  'sum by rate histogram_quantile time up le rpc outcome state door pool job'.split(' '),
+  'sum max by rate histogram_quantile time up le rpc outcome state door pool job kind'.split(' '),
 );
 
 /** The names of metrics in an expression: strings, durations and numbers are none. */

@@ -168,9 +168,25 @@ describe('the configurations of proxies', function () {
       expect(new RegExp(pattern).test(type), type).to.equal(isGrpc);
     expect(configuration('nginx.conf')).to.match(/grpc_set_header X-Forwarded-For \$remote_addr;/);
     expect(configuration('haproxy.cfg')).to.match(/set-header X-Forwarded-For %\[src\]/);
-    const traefik = parse(configuration('traefik.yaml')) as { http: { routers: object; services: object } };
+    const traefik = parse(configuration('traefik.yaml')) as {
+      http: {
+        routers: Record<string, { service: string; entryPoints: string[]; tls: { certResolver: string } }>;
+        services: object;
+      };
+    };
     const services = Object.keys(traefik.http.services);
-    for (const router of Object.values(traefik.http.routers)) expect(services).to.include(router.service);
+    const fixed = parse(configuration('traefik_static.yaml')) as {
+      entryPoints: Record<string, { address: string; forwardedHeaders?: object }>;
+      certificatesResolvers: object;
+      providers: { file: { filename: string } };
+    };
+    for (const router of Object.values(traefik.http.routers)) {
+      expect(services).to.include(router.service);
+      expect(Object.keys(fixed.entryPoints)).to.include.members(router.entryPoints);
+      expect(Object.keys(fixed.certificatesResolvers)).to.include(router.tls.certResolver);
+    }
+    // It overwrites what a caller says of itself, unless it is told whom to believe.
+    for (const point of Object.values(fixed.entryPoints)) expect(point.forwardedHeaders).to.equal(undefined);
   });
 
   for (const { name, program, prepare } of PROXIES) {

@@ -522,6 +522,17 @@ describe('the gRPC door', () => {
       expect(stream.closed).to.equal(false);
     });
 
+    it('connections: those that got too old take no new calls, and end with those that they have after a grace', async () => {
+      await open({ maxAgeMs: 200, maxAgeGraceMs: 300 });
+      const idle = await http2Client();
+      const stream = await heldOpen();
+      const wasOpenWhenTold = new Promise((resolve) =>
+        stream.session!.once('goaway', () => resolve(!stream.closed)),
+      );
+      expect(await wasOpenWhenTold).to.equal(true);
+      await eventually(() => idle.closed && stream.closed);
+    });
+
     it('what is kept of calls: channelz knows of no server', async () => {
       await open();
       await register(grpcClient());

@@ -8,9 +8,12 @@ import { join } from 'node:path';
 import { connect as connectTls } from 'node:tls';
 import { createConnectTransport } from '@connectrpc/connect-node';
 import { expect } from 'chai';
+import pg from 'pg';
 import * as data from '../../gen/passmanager/data/v1/data_service_pb.ts';
+import { MIGRATION_LOCK } from '../../src/database/migrator.ts';
 import { eventually } from '../support/eventually.ts';
-import { logIn, makeAccount, type RawSession, register } from '../support/raw_client.ts';
+import { logIn, makeAccount, type RawSession, refusalOf, register } from '../support/raw_client.ts';
+import { createTestDatabase, databaseUrl, type TestDatabase } from '../support/test_database.ts';
 
 const MAIN = new URL('../../src/server/main.ts', import.meta.url).pathname;
 const FIXTURES = join(import.meta.dirname, '../fixtures/tls');
@@ -48,7 +51,7 @@ class ServerProcess {
 
   /** The URL of the HTTP door once the server is ready. */
   async ready(): Promise<string> {
-    for (let attempt = 0; attempt < 300; attempt += 1) {
+    for (let attempt = 0; attempt < 1_000; attempt += 1) {
       const url = /gRPC-Web +(https?:\S+)/.exec(this.output)?.[1];
       if (url !== undefined) return url;
       if (this.child.exitCode !== null) break;
@@ -57,8 +60,8 @@ class ServerProcess {
     throw new Error(`the server did not start: ${this.output}`);
   }
 
-  async stop(): Promise<number | null> {
-    this.child.kill('SIGTERM');
+  async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<number | null> {
+    this.child.kill(signal);
     return this.exited;
   }
 }
@@ -76,7 +79,7 @@ async function postgresOf(dataDir: string): Promise<number[]> {
 }
 
 describe('the process', function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
   let dataDir: string;
   const started: ServerProcess[] = [];
 
@@ -183,6 +186,105 @@ describe('the process', function () {
     expect((await fetch(`${url}/readyz`)).status).to.equal(200);
   });
 
+  describe('on a database of its own', () => {
+    let database: TestDatabase;
+    let holder: pg.Client;
+
+    beforeEach(async () => {
+      database = await createTestDatabase();
+      holder = new pg.Client(database.connection);
+      await holder.connect();
+      await holder.query('begin');
+    });
+
+    afterEach(async () => {
+      await holder.end();
+      await database.drop();
+    });
+
+    const startHere = () => start({ PASSMANAGER_DATABASE_URL: databaseUrl(database) });
+    /** Process ids of PostgreSQL whose statements wait for a lock. */
+    const waiting = async () => {
+      const rows = await database.query(
+        "select pid from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'",
+      );
+      return rows.map(({ pid }) => pid as number);
+    };
+    const untilWaiting = () => eventually(async () => (await waiting()).length > 0, 30_000);
+
+    it('stops on SIGINT, and more signals do not cut short what a call takes to end', async () => {
+      const server = startHere();
+      const url = await server.ready();
+      const transport = createConnectTransport({ baseUrl: url, httpVersion: '1.1' });
+      const account = makeAccount();
+      await register(transport, account);
+      const session = await logIn(transport, account);
+      await holder.query('select from users for update');
+      const writing = session.call(method.createEntry, data.CreateEntryPayloadSchema, newEntry());
+      await untilWaiting();
+      server.child.kill('SIGINT');
+      await eventually(async () => !(await answers(url)), 10_000);
+      for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+        server.child.kill(signal);
+        await new Promise((resolve) => setTimeout(resolve, 100));
+      }
+      await holder.query('commit');
+      expect((await writing).revision).to.equal(1n);
+      expect(await server.exited).to.equal(0);
+    });
+
+    it('says more on SIGUSR2 and less on the next, and nothing of what it must not', async () => {
+      const password = randomUUID();
+      const server = start({ PASSMANAGER_DATABASE_URL: databaseUrl(database, `password=${password}`) });
+      const transport = createConnectTransport({ baseUrl: await server.ready(), httpVersion: '1.1' });
+      const account = { ...makeAccount(), srpSalt: new Uint8Array(31) };
+      const refusals = () => server.output.split('an RPC was refused').length - 1;
+      const switchLevel = async () => {
+        server.child.kill('SIGUSR2');
+        await new Promise((resolve) => setTimeout(resolve, 100));
+      };
+      await refusalOf(register(transport, account));
+      expect(refusals()).to.equal(0);
+      await switchLevel();
+      await refusalOf(register(transport, account));
+      await eventually(() => refusals() === 1);
+      await switchLevel();
+      await refusalOf(register(transport, account));
+      expect(await server.stop()).to.equal(0);
+      expect(refusals()).to.equal(1);
+      const secrets = [account.usernameHash, account.srpVerifier].map((bytes) => Buffer.from(bytes));
+      for (const secret of [
+        password,
+        ...secrets.flatMap((each) => [each.toString('hex'), each.toString('base64')]),
+      ])
+        expect(server.output).not.to.include(secret);
+    });
+
+    describe('stops as it was told while it starts', () => {
+      beforeEach(() => holder.query('select pg_advisory_xact_lock($1)', [MIGRATION_LOCK]));
+
+      for (const [name, goOn] of [
+        ['and the start goes on', () => holder.query('commit')],
+        [
+          'and the start fails',
+          async () => {
+            for (const pid of await waiting()) await database.query('select pg_terminate_backend($1)', [pid]);
+          },
+        ],
+      ] as const) {
+        it(name, async () => {
+          const server = startHere();
+          await untilWaiting();
+          server.child.kill('SIGINT');
+          await new Promise((resolve) => setTimeout(resolve, 100));
+          await goOn();
+          expect(await server.exited, server.output).to.equal(0);
+          expect(server.output).not.to.include('did not start');
+        });
+      }
+    });
+  });
+
   it('keeps every acknowledged write and runs none twice through kill -9 of itself and of PostgreSQL', async () => {
     const account = makeAccount();
     const acknowledged = new Map<string, bigint>();
@@ -226,6 +328,13 @@ describe('the process', function () {
     expect(new Set(after.values()).size, 'a revision twice').to.equal(after.size);
   });
 });
+
+/** Whether a door takes connections. */
+const answers = (url: string): Promise<boolean> =>
+  fetch(`${url}/healthz`).then(
+    () => true,
+    () => false,
+  );
 
 /** Entry ids and revisions of a vault. */
 async function list(session: RawSession): Promise<Map<string, bigint>> {

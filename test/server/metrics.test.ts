@@ -9,6 +9,12 @@ const sources: MetricSources = {
     http: { connections: 4, bodyBytes: 5, refusedHeaders: 6 },
   }),
   pools: () => ({ writes: { busy: 1, idle: 2, waiting: 3 }, reads: { busy: 4, idle: 5, waiting: 6 } }),
+  faults: () =>
+    new Map([
+      ['full', 11],
+      ['lost', 0],
+    ]),
+  databaseBytes: async () => 12,
   srp: () => ({ queued: 7, busy: 1, threads: 2, most: 4 }),
   watchers: () => 8,
   degradedSessions: () => 9,
@@ -23,6 +29,7 @@ describe('the metrics', () => {
       ...sources,
       isReady: () => false,
       sessions: () => Promise.reject(new Error()),
+      databaseBytes: () => Promise.reject(new Error()),
     });
     const { text } = await metrics.collected();
     expect(text).to.contain('passmanager_ready 0');
@@ -50,6 +57,9 @@ describe('the metrics', () => {
       'passmanager_proxy_headers_refused_total{door="grpc"} 0',
       'passmanager_proxy_headers_refused_total{door="http"} 6',
       'passmanager_database_connections{pool="reads",state="waiting"} 6',
+      'passmanager_database_faults_total{kind="full"} 11',
+      'passmanager_database_faults_total{kind="lost"} 0',
+      'passmanager_database_bytes 12',
       'passmanager_login_queue_length 7',
       'passmanager_login_threads{state="idle"} 1',
       'passmanager_login_threads{state="most"} 4',

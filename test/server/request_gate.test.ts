@@ -1,5 +1,11 @@
 import { createSecretKey, randomBytes, randomUUID } from 'node:crypto';
 import { join } from 'node:path';
+import {
+  create as createMessage,
+  type DescMessage,
+  type DescMethodUnary,
+  toBinary,
+} from '@bufbuild/protobuf';
 import { Code, type Transport } from '@connectrpc/connect';
 import { createConnectTransport } from '@connectrpc/connect-node';
 import { expect } from 'chai';
@@ -8,6 +14,7 @@ import pg from 'pg';
 import { Access } from '../../gen/passmanager/common/v1/access_pb.ts';
 import * as data from '../../gen/passmanager/data/v1/data_service_pb.ts';
 import * as session from '../../gen/passmanager/session/v1/session_service_pb.ts';
+import { createGrpcTransport } from '../../src/client/grpc_transport.ts';
 import type { Database } from '../../src/database/database.ts';
 import { ACCOUNT_REVISION } from '../../src/database/entry_statements.ts';
 import { DatabaseFault } from '../../src/database/sqlstate.ts';
@@ -16,6 +23,7 @@ import { acceptNumber, isReplay, type ReplayWindow } from '../../src/server/repl
 import { RequestGate, SealedCall } from '../../src/server/request_gate.ts';
 import type { CallContext } from '../../src/server/rpc.ts';
 import { SrpQueueFullError } from '../../src/server/srp/srp_pool.ts';
+import { eventually } from '../support/eventually.ts';
 import { type LossyPostgres, startLossyPostgres } from '../support/lossy_postgres.ts';
 import {
   logIn,
@@ -364,6 +372,51 @@ describe('the request gate', () => {
         const sync = await witness.call(method.syncEntries, data.SyncEntriesPayloadSchema, {});
         expect(sync.nextRevision).to.equal(0n);
       });
+    }
+
+    for (const door of ['HTTP', 'gRPC']) {
+      for (const [name, rpc, schema, payload] of [
+        ['a write', method.createEntry, data.CreateEntryPayloadSchema, newEntry],
+        [
+          'a transaction',
+          method.batchCreateEntries,
+          data.BatchCreateEntriesPayloadSchema,
+          () => ({ entries: [newEntry()] }),
+        ],
+      ] as const) {
+        it(`holds up ${name} whose caller goes away from the ${door} door, it is done whole and its number is spent`, async () => {
+          const grpc = createGrpcTransport({ url: `http://${server.grpcAddress}` });
+          const leaving = new AbortController();
+          const plaintext = toBinary(schema as DescMessage, createMessage(schema as DescMessage, payload()));
+          const number = opened.next++;
+          const secure = await opened.envelope(`/${rpc.parent.typeName}/${rpc.name}`, plaintext, number);
+          try {
+            await holding(async () => {
+              const attempt = (door === 'gRPC' ? grpc : transport).unary(
+                rpc as DescMethodUnary,
+                leaving.signal,
+                undefined,
+                undefined,
+                { secure } as never,
+                undefined,
+              );
+              attempt.catch(() => {});
+              await untilWaiting();
+              leaving.abort();
+              expect((await refusalOf(attempt)).status).to.equal(Code.Canceled);
+              // Long enough for the server to notice.
+              await new Promise((resolve) => setTimeout(resolve, 100));
+            });
+            await eventually(async () => {
+              const sync = await opened.call(method.syncEntries, data.SyncEntriesPayloadSchema, {});
+              return sync.nextRevision === 1n;
+            });
+            await expectClear(opened.send(rpc, secure, number));
+          } finally {
+            grpc.close();
+          }
+        });
+      }
     }
 
     it('cannot write, reading goes on without executing a number twice, writing is SVR01, and it heals', async () => {

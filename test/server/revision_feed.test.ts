@@ -1,11 +1,16 @@
 import { randomUUID } from 'node:crypto';
+import { createConnectTransport } from '@connectrpc/connect-node';
 import { expect } from 'chai';
+import pg from 'pg';
+import * as data from '../../gen/passmanager/data/v1/data_service_pb.ts';
 import type { Database, Row } from '../../src/database/database.ts';
 import { NOTIFY_USERS } from '../../src/database/watch_statements.ts';
 import type { RpcFailure } from '../../src/server/errors.ts';
 import { createLogger } from '../../src/server/log.ts';
 import { CHANNEL, RevisionFeed } from '../../src/server/revision_feed.ts';
 import type { SessionKeySet } from '../../src/server/session_keys.ts';
+import { logIn, makeAccount, register } from '../support/raw_client.ts';
+import { startTestServer } from '../support/test_server.ts';
 
 /** A database that knows sessions and hears notifications; shared by feeds, it stands for replicas. */
 class Tables {
@@ -165,6 +170,41 @@ describe('the revision feed', () => {
     await feed.stop();
     expect(tables.notified.flatMap((payload) => payload.split(','))).to.have.members(users);
     for (const payload of tables.notified) expect(payload.length).to.be.below(8_000);
+  });
+
+  it('is told of a write after that was acknowledged, not by its transaction: NOTIFY takes a global lock at commit', async () => {
+    const server = await startTestServer({ parts: { feedTimes: { ...QUICK, debounceMs: 60_000 } } });
+    const listener = new pg.Client(server.database.connection);
+    const heard: (string | undefined)[] = [];
+    try {
+      await listener.connect();
+      listener.on('notification', ({ payload }) => heard.push(payload));
+      await listener.query(`listen "${CHANNEL}"`);
+      const transport = createConnectTransport({ baseUrl: server.httpUrl, httpVersion: '1.1' });
+      const account = makeAccount();
+      await register(transport, account);
+      const opened = await logIn(transport, account);
+      const entry = () => ({
+        entryId: randomUUID() as string,
+        entryName: new Uint8Array(93),
+        entryData: new Uint8Array(285),
+      });
+      const { method } = data.DataService;
+      await opened.call(method.createEntry, data.CreateEntryPayloadSchema, entry());
+      await opened.call(method.batchCreateEntries, data.BatchCreateEntriesPayloadSchema, {
+        entries: [entry()],
+      });
+      // What was committed before is told with the answer of the next statement.
+      await listener.query('select 1');
+      expect(heard).to.deep.equal([]);
+      await server.running.stop();
+      await listener.query('select 1');
+      const [user] = await server.database.query('select id from users');
+      expect(heard).to.deep.equal([user!.id]);
+    } finally {
+      await listener.end();
+      await server.stop();
+    }
   });
 
   it('ends with RQS01 with the session, RQS02 with a password change and SVR01 with the server', async () => {

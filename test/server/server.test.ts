@@ -1,6 +1,6 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -14,6 +14,8 @@ import { loadConfig } from '../../src/server/config.ts';
 import { createLogger } from '../../src/server/log.ts';
 import { LOCAL_HEADER } from '../../src/server/proxy_protocol.ts';
 import { startServer } from '../../src/server/server.ts';
+import { runCli } from '../support/cli.ts';
+import { eventually } from '../support/eventually.ts';
 import { v2Header } from '../support/proxy_headers.ts';
 import {
   finishLogin,
@@ -160,9 +162,29 @@ describe('the server', () => {
     }
   });
 
-  it('logs and traces no secret of a whole run, no id and no address', async () => {
+  it('logs and traces no secret of a whole run, no id and no address', async function () {
+    this.timeout(60_000);
     const collector = await startTraceCollector();
-    const server = await startTestServer({ settings: { PASSMANAGER_OTLP_ENDPOINT: collector.endpoint } });
+    const database = await createTestDatabase();
+    const directory = await mkdtemp(join(tmpdir(), 'pm-secrets-'));
+    const texts = { passphrase: randomUUID(), databasePassword: randomUUID(), unknownInvite: randomUUID() };
+    const keyFile = join(directory, 'key');
+    const server = await startTestServer({
+      settings: {
+        PASSMANAGER_OTLP_ENDPOINT: collector.endpoint,
+        PASSMANAGER_REGISTRATION: 'invite',
+        PASSMANAGER_BACKUP_DIR: join(directory, 'backups'),
+        PASSMANAGER_BACKUP_PASSPHRASE: texts.passphrase,
+        PASSMANAGER_DATABASE_URL: databaseUrl(database).replace('@', `:${texts.databasePassword}@`),
+      },
+      parts: { readinessMs: 50 },
+      shared: { database, keyFile },
+    });
+    const invite = async (): Promise<string> =>
+      JSON.parse((await runCli(['invites', 'create', '--json'], server.settings)).out).code;
+    const [inviteCode, unusedInvite] = [await invite(), await invite()];
+    const recoveryCode = await server.running.makeRecoveryCode();
+    const keyFileText = (await readFile(keyFile, 'utf8')).trim();
     const grpc = createGrpcTransport({ url: `http://${server.grpcAddress}` });
     const account = makeAccount();
     const entry = {
@@ -171,7 +193,8 @@ describe('the server', () => {
       entryData: new Uint8Array(randomBytes(285)),
     };
     const ids: string[] = [entry.entryId];
-    await register(grpc, account);
+    await refusalOf(register(grpc, account, texts.unknownInvite));
+    await register(grpc, account, inviteCode);
     const [user] = await server.database.query('select id, username_lookup from users');
     for (const transport of [grpc, createConnectTransport({ baseUrl: server.httpUrl, httpVersion: '1.1' })]) {
       await refusalOf(register(transport, { ...account, srpSalt: new Uint8Array(31) }));
@@ -186,8 +209,19 @@ describe('the server', () => {
       await list(opened);
     }
     grpc.close();
+    // A backup was made, and the database was lost and came back: what failed was logged with its reasons.
+    await eventually(
+      async () => (await readdir(join(directory, 'backups'))).some((name) => name.endsWith('.pmbackup')),
+      20_000,
+    );
+    await away(database.connection, database.connection.database, true);
+    await until(async () => (await fetch(`${server.httpUrl}/readyz`)).status === 503);
+    await away(database.connection, database.connection.database, false);
     await server.stop();
     await collector.stop();
+    await database.drop();
+    await rm(directory, { recursive: true });
+    expect(server.logged.join('')).to.include('"err"');
     expect(collector.calls('CreateEntry')).to.have.length(2);
     const payload = Buffer.concat(collector.requests.map(({ body }) => body));
     const outputs = [Buffer.from(server.logged.join('')), payload];
@@ -207,6 +241,8 @@ describe('the server', () => {
         for (const form of [secret, secret.toString('hex'), secret.toString('base64')])
           expect(output.includes(form), secret.toString('hex')).to.equal(false);
       for (const id of [...ids, user!.id as string]) expect(output.includes(id), id).to.equal(false);
+      for (const text of [...Object.values(texts), inviteCode, unusedInvite, recoveryCode, keyFileText])
+        expect(output.includes(text), text).to.equal(false);
     }
     for (const text of ['127.0.0.1', server.database.connection.database, server.database.connection.host])
       expect(payload.includes(text), text).to.equal(false);
