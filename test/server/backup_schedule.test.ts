@@ -4,8 +4,8 @@ import { expect } from 'chai';
 import { verifyBackup } from '../../src/database/backup/backup.ts';
 import {
   BACKUP_WARNINGS,
-  type BackupStatus,
   BackupSchedule,
+  type BackupStatus,
   listBackups,
 } from '../../src/server/backup_schedule.ts';
 import type { BackupSettings } from '../../src/server/config.ts';
