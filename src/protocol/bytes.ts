@@ -26,11 +26,25 @@ export function concatBytes(...parts: readonly Uint8Array[]): Uint8Array<ArrayBu
 
 /** The UTF-8 of a text. A lone surrogate has none: throws 'not Unicode' where TextEncoder would put U+FFFD in silently. */
 export function utf8(text: string): Uint8Array<ArrayBuffer> {
+  const short = shortAscii(text);
+  if (short !== undefined) return short;
   if (!text.isWellFormed()) throw new ProtocolError('not Unicode', 'the text holds a lone surrogate');
   return encoder.encode(text);
 }
 
 const encoder = new TextEncoder();
+
+/** What engines keep beside the object itself, without a buffer of its own. */
+const SHORT_TEXT = 64;
+
+/** The bytes of a label or an id, for which an encoder takes several times as long. Undefined for any other text. */
+function shortAscii(text: string): Uint8Array<ArrayBuffer> | undefined {
+  if (text.length > SHORT_TEXT) return undefined;
+  for (let i = 0; i < text.length; i++) if (text.charCodeAt(i) > 0x7f) return undefined;
+  const bytes = new Uint8Array(text.length);
+  for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
+  return bytes;
+}
 
 /** 4 bytes, big-endian. Throws 'out of range' unless 0 ≤ n < 2^32 and n is whole. */
 export function u32(n: number): Uint8Array<ArrayBuffer> {

@@ -49,6 +49,21 @@ describe('texts', () => {
 
   it('become UTF-8', () => {
     expect(bytesToHex(utf8('aä€😀'))).to.equal('61c3a4e282acf09f9880');
+    for (const text of [
+      '',
+      'a'.repeat(63),
+      'a'.repeat(64),
+      'a'.repeat(65),
+      '\0\x7f',
+      '\x80',
+      `${'a'.repeat(63)}ä`,
+    ])
+      expect(bytesToHex(utf8(text))).to.equal(Buffer.from(text).toString('hex'));
+    fc.assert(
+      fc.property(fc.string({ unit: 'grapheme', maxLength: 80 }), (text) => {
+        expect(bytesToHex(utf8(text))).to.equal(Buffer.from(text).toString('hex'));
+      }),
+    );
   });
 });
 
