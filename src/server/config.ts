@@ -185,8 +185,8 @@ const hostAndPort = checked('an address and a port, such as 127.0.0.1:9464', (te
 
 const httpUrl = checked('an address such as http://127.0.0.1:4318', (text) => {
   if (!URL.canParse(text)) return undefined;
-  const { protocol, search, hash } = new URL(text);
-  return /^https?:$/.test(protocol) && search === '' && hash === '' ? text.replace(/\/+$/, '') : undefined;
+  const { protocol, search, hash, href } = new URL(text);
+  return /^https?:$/.test(protocol) && search === '' && hash === '' ? href.replace(/\/+$/, '') : undefined;
 });
 
 const ratio = checked('a number from 0 to 1', (text) =>

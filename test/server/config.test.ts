@@ -160,7 +160,9 @@ describe('the configuration', () => {
   it('traces nothing without an endpoint, and every call with one unless it is told otherwise', () => {
     const endpoint = 'https://me:secret@collector.example/otlp';
     expect(loadConfig({ PASSMANAGER_TRACE_SAMPLE_RATIO: '0.5' }).tracing).to.equal(undefined);
-    expect(loadConfig({ PASSMANAGER_OTLP_ENDPOINT: `${endpoint}/` }).tracing).to.deep.equal({
+    expect(
+      loadConfig({ PASSMANAGER_OTLP_ENDPOINT: `${endpoint.replace('https', 'HTTPS')}/` }).tracing,
+    ).to.deep.equal({
       endpoint,
       sampleRatio: 1,
     });

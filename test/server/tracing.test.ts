@@ -34,7 +34,7 @@ const getMissing = (session: RawSession) =>
   refusalOf(session.call(method.getEntry, data.GetEntryPayloadSchema, { entryId: randomUUID() }));
 
 describe('tracing', function () {
-  this.timeout(30_000);
+  this.timeout(60_000);
   const ending: (() => Promise<unknown>)[] = [];
 
   afterEach(async () => {
@@ -179,16 +179,17 @@ describe('tracing', function () {
     );
   });
 
-  it('leaves out what the caller’s trace leaves out, and by the ratio whom nobody asked about', async () => {
+  it('leaves out what the caller’s trace leaves out, and goes by the ratio where nobody asks', async () => {
     const collector = await collect();
     const server = await serve(collector.endpoint, { PASSMANAGER_TRACE_SAMPLE_RATIO: '0' });
     const plain = createConnectTransport({ baseUrl: server.httpUrl, httpVersion: '1.1' });
     await register(plain, makeAccount());
     await register(doors(server, '00').grpc, makeAccount());
-    for (let call = 0; call < 30; call += 1) await register(doors(server).connectrpc, makeAccount());
+    await register(doors(server).connectrpc, makeAccount());
     await server.running.stop();
-    // Ten in each second that the calls took.
-    expect(collector.calls('RegisterUser').length).to.be.greaterThan(0).and.below(30);
+    expect(collector.calls('RegisterUser').map(({ parentSpanId }) => parentSpanId)).to.deep.equal([
+      PARENT_ID,
+    ]);
     for (const { traceId } of collector.spans()) expect(traceId).to.equal(TRACE_ID);
   });
 
@@ -258,6 +259,10 @@ describe('tracing', function () {
         },
       );
       const exited = once(child, 'exit');
+      ending.push(async () => {
+        child.kill('SIGKILL');
+        await exited;
+      });
       let output = '';
       for (const stream of [child.stdout, child.stderr])
         stream.on('data', (piece: Buffer) => {
