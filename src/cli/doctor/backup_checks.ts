@@ -9,7 +9,7 @@ import {
 } from '../../server/backup_schedule.ts';
 import type { BackupSettings } from '../../server/config.ts';
 import { formatBytes } from '../table.ts';
-import { type Check, type Finding, failure, good, type Subject, warning } from './check.ts';
+import { type Check, type Finding, failure, good, hasForeignSchema, type Subject, warning } from './check.ts';
 import { readinessOf } from './doors.ts';
 
 /** Who backs up by a timer of their own does so once a week at least, in hours with one to spare. */
@@ -33,7 +33,12 @@ export const BACKUP_CHECKS: readonly Check[] = [
 
 /** Backups that the operator makes; the audit log has them. */
 async function ownBackup({ database, now }: Subject): Promise<Finding> {
-  const at = database === undefined ? undefined : await lastEventAt(database.reads, 'backup made');
+  // Without this version's tables nothing is known; the check of the schema says so.
+  const unknown = (error: unknown): undefined => {
+    if (!hasForeignSchema(error)) throw error;
+  };
+  const at =
+    database === undefined ? undefined : await lastEventAt(database.reads, 'backup made').catch(unknown);
   if (at === undefined)
     return warning(
       'none was made, and the server makes none by itself',

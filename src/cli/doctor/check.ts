@@ -53,6 +53,10 @@ const PATIENCE_MS = 20_000;
 /** SQLSTATE undefined_table and undefined_column. */
 const FOREIGN_SCHEMA: ReadonlySet<string | undefined> = new Set(['42P01', '42703']);
 
+/** Whether a statement failed for want of this version's tables. */
+export const hasForeignSchema = (error: unknown): boolean =>
+  error instanceof DatabaseFault && FOREIGN_SCHEMA.has(error.sqlState);
+
 /** A check of the database: skipped where there is none, or other tables than this version's, of which `schema` tells. */
 export function databaseCheck(
   name: string,
@@ -65,8 +69,7 @@ export function databaseCheck(
       try {
         return await look(subject.database, subject);
       } catch (error) {
-        if (error instanceof DatabaseFault && FOREIGN_SCHEMA.has(error.sqlState))
-          return skipped('the tables are not those of this version: see schema');
+        if (hasForeignSchema(error)) return skipped('the tables are not those of this version: see schema');
         throw error;
       }
     },
