@@ -48,13 +48,15 @@ ${counted('(select key from unnest(array[$1, $2]::bytea[]) as of_failure (key) o
 /** How many networks of an account are remembered. */
 export const NETWORKS_PER_USER = 32;
 
-/** Remembers a network of an account. $1 name and network, $2 user id. */
-export const REMEMBER_NETWORK = `with forgotten as (
-  delete from login_networks where user_id = $2 and key <> $1 and key in (
-    select key from login_networks where user_id = $2 order by last_used_at desc offset ${NETWORKS_PER_USER - 1}
+/** Remembers the network that a session was opened from, if it was opened. $1 name and network, $2 session id. */
+export const REMEMBER_NETWORK = `with opened as (select user_id from login_sessions where id = $2),
+forgotten as (
+  delete from login_networks where key <> $1 and key in (
+    select n.key from opened, login_networks n where n.user_id = opened.user_id
+    order by n.last_used_at desc offset ${NETWORKS_PER_USER - 1}
   )
 )
-insert into login_networks as n (key, user_id, last_used_at) values ($1, $2, clock_timestamp())
+insert into login_networks as n (key, user_id, last_used_at) select $1, user_id, clock_timestamp() from opened
 on conflict (key) do update set last_used_at = excluded.last_used_at
 where n.last_used_at < excluded.last_used_at - interval '1 day'`;
 

@@ -3,7 +3,7 @@
  * attacked from many networks slows networks from which its owner has never logged in, and no others. Counted in the
  * database, for all replicas; a name that nobody has costs and answers the same. docs/adr/0008-rate-limits.md has the reasons.
  */
-import type { Executor } from '../database/database.ts';
+import type { BatchStatement, Executor } from '../database/database.ts';
 import {
   COUNT_FAILURE,
   COUNT_HANDSHAKE,
@@ -31,8 +31,8 @@ export interface RateLimits {
   /** Throws RQS03 when there were too many failures. */
   beforeProof(address: string, lookup: Uint8Array): Promise<void>;
   failed(address: string, lookup: Uint8Array): Promise<void>;
-  /** The account has logged in from there. */
-  succeeded(address: string, lookup: Uint8Array, userId: string): Promise<void>;
+  /** What the transaction that opens a session runs after it: the account has logged in from there. */
+  succeeded(address: string, lookup: Uint8Array, sessionId: string): readonly BatchStatement[];
 }
 
 /** None: for tests and benchmarks. */
@@ -40,7 +40,7 @@ export const NO_RATE_LIMITS: RateLimits = {
   beginHandshake: async () => {},
   beforeProof: async () => {},
   failed: async () => {},
-  succeeded: async () => {},
+  succeeded: () => [],
 };
 
 interface FailureRow {
@@ -83,8 +83,9 @@ export class DatabaseRateLimits implements RateLimits {
     await this.#ask(COUNT_FAILURE, [ofNetwork, ofName]);
   }
 
-  async succeeded(address: string, lookup: Uint8Array, userId: string): Promise<void> {
-    await this.#ask(REMEMBER_NETWORK, [this.#keys.rateKey('known', lookup, networkOf(address)), userId]);
+  succeeded(address: string, lookup: Uint8Array, sessionId: string): readonly BatchStatement[] {
+    const key = this.#keys.rateKey('known', lookup, networkOf(address));
+    return [{ text: REMEMBER_NETWORK, values: [key, sessionId] }];
   }
 
   #keysOf(network: string, lookup: Uint8Array): [Buffer, Buffer, Buffer] {

@@ -10,7 +10,7 @@ import {
   type StartSessionRequest,
 } from '../../gen/passmanager/session/v1/session_service_pb.ts';
 import { sealSync } from '../database/aead.ts';
-import type { Database } from '../database/database.ts';
+import type { BatchStatement, Database } from '../database/database.ts';
 import { UNLIMITED_REQUESTS } from '../database/gate_statements.ts';
 import { sessionRowId } from '../database/sealed_columns.ts';
 import type { ServerKeys } from '../database/server_keys.ts';
@@ -195,8 +195,8 @@ export class SessionHandler implements HandlerOf<typeof SessionService> {
       proof.sessionKey,
       maximum,
       expiry,
+      this.#rateLimits.succeeded(peerAddress, lookup, sessionId),
     );
-    await this.#rateLimits.succeeded(peerAddress, lookup, session.userId);
     const { serverToClient } = sessionKeySet(session, proof.sessionKey);
     proof.sessionKey.fill(0);
     const result = create(AuthenticateSessionResultSchema, {
@@ -270,6 +270,7 @@ export class SessionHandler implements HandlerOf<typeof SessionService> {
     sessionKey: Uint8Array,
     maximumRequests: bigint,
     expirySeconds: bigint,
+    alongside: readonly BatchStatement[],
   ): Promise<Uint8Array> {
     const { sessionId, userId } = session;
     const sealed = this.#keys.sealer.seal('login_sessions', 'session_key', sessionRowId(session), sessionKey);
@@ -287,6 +288,7 @@ export class SessionHandler implements HandlerOf<typeof SessionService> {
           this.#limits.maxSessionsPerUser - 1,
         ],
       },
+      ...alongside,
     ]);
     const [account] = locked!.rows;
     if (account?.credential_generation !== generation) throw notDecrypted();

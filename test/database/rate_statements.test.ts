@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 import { expect } from 'chai';
 import {
   COUNT_FAILURE,
@@ -7,7 +7,7 @@ import {
   READ_FAILURES,
   REMEMBER_NETWORK,
 } from '../../src/database/rate_statements.ts';
-import { insertRow, sampleUser } from '../support/sample_rows.ts';
+import { insertRow, sampleSession, sampleUser } from '../support/sample_rows.ts';
 import { createTestDatabase, type TestDatabase } from '../support/test_database.ts';
 
 describe('the statements of rates', () => {
@@ -40,9 +40,11 @@ describe('the statements of rates', () => {
     await own.query('update rate_counters set minute = minute - 2 where key = $1', [one]);
     expect(await own.query(DELETE_OLD_COUNTERS, [10])).to.have.length(1);
     const user = sampleUser();
+    const session = sampleSession(user.id as string);
     await insertRow(own, 'users', user);
-    await own.query(REMEMBER_NETWORK, [one, user.id]);
-    await own.query(REMEMBER_NETWORK, [other, user.id]);
+    await insertRow(own, 'login_sessions', session);
+    await own.query(REMEMBER_NETWORK, [one, session.id]);
+    await own.query(REMEMBER_NETWORK, [other, session.id]);
     await own.query("update login_networks set last_used_at = now() - interval '181 days' where key = $1", [
       one,
     ]);
@@ -50,14 +52,20 @@ describe('the statements of rates', () => {
     expect(await own.query('select key from login_networks')).to.deep.equal([{ key: other }]);
   });
 
+  it('remember no network of a session that was not opened', async () => {
+    const before = await own.query('select key from login_networks');
+    await own.query(REMEMBER_NETWORK, [third, randomUUID()]);
+    expect(await own.query('select key from login_networks')).to.deep.equal(before);
+  });
+
   it('write a network anew once a day, not at every log-in', async () => {
     const at = async () => (await own.query('select last_used_at as at from login_networks'))[0]!.at as Date;
     const before = await at();
-    const [user] = await own.query('select id from users');
-    await own.query(REMEMBER_NETWORK, [other, user!.id]);
+    const [session] = await own.query('select id from login_sessions');
+    await own.query(REMEMBER_NETWORK, [other, session!.id]);
     expect(await at()).to.deep.equal(before);
     await own.query("update login_networks set last_used_at = now() - interval '25 hours'");
-    await own.query(REMEMBER_NETWORK, [other, user!.id]);
+    await own.query(REMEMBER_NETWORK, [other, session!.id]);
     expect((await at()).getTime()).to.be.at.least(before.getTime());
   });
 });

@@ -16,7 +16,7 @@ import {
 import { v1Header, v2Header } from '../support/proxy_headers.ts';
 import { logIn, makeAccount, refusalOf, register, startLogin } from '../support/raw_client.ts';
 import { rejection } from '../support/rejection.ts';
-import { insertRow, sampleUser } from '../support/sample_rows.ts';
+import { insertRow, sampleSession, sampleUser } from '../support/sample_rows.ts';
 import { TcpProxy } from '../support/tcp_proxy.ts';
 import { createTestDatabase, type TestDatabase } from '../support/test_database.ts';
 import { startTestServer } from '../support/test_server.ts';
@@ -66,6 +66,13 @@ describe('the rate limits', function () {
     for (let done = 0; done < count; done += 20)
       await Promise.all(Array.from({ length: Math.min(20, count - done) }, (_, index) => work(done + index)));
   };
+  /** What a log-in of an account leaves, once its session is there. */
+  const logInFrom = async (address: string, userId: string): Promise<void> => {
+    const session = sampleSession(userId);
+    await insertRow(own, 'login_sessions', session);
+    for (const { text, values } of limits.succeeded(address, lookup, session.id as string))
+      await database.writes.execute(text, values);
+  };
   const refused = async (work: Promise<void>): Promise<RpcFailure> => {
     const failure = (await rejection(work)) as RpcFailure;
     expect(failure.errors.map(({ code }) => code)).to.deep.equal([TOO_MANY]);
@@ -94,7 +101,7 @@ describe('the rate limits', function () {
   it('keep an attacked name open for networks that it knows, however many strangers attack', async () => {
     const user = sampleUser();
     await insertRow(own, 'users', user);
-    await limits.succeeded('203.0.113.5', lookup, user.id as string);
+    await logInFrom('203.0.113.5', user.id as string);
     await times(FAILURES_PER_NAME, (index) => limits.failed(`198.51.100.${index % 250}`, lookup));
     await refused(limits.beginHandshake('192.0.2.1', lookup));
     await refused(limits.beforeProof('192.0.2.1', lookup));
@@ -136,8 +143,7 @@ describe('the rate limits', function () {
   it('remember a bounded number of networks of an account, the newest', async () => {
     const user = sampleUser();
     await insertRow(own, 'users', user);
-    for (let index = 0; index < 40; index += 1)
-      await limits.succeeded(`198.51.100.${index}`, lookup, user.id as string);
+    for (let index = 0; index < 40; index += 1) await logInFrom(`198.51.100.${index}`, user.id as string);
     expect(await own.query('select from login_networks')).to.have.length(32);
     await times(FAILURES_PER_NAME, (index) => limits.failed(`192.0.2.${index % 250}`, lookup));
     await limits.beginHandshake('198.51.100.39', lookup);
@@ -178,6 +184,7 @@ describe('the rate limits', function () {
       const account = makeAccount();
       await register(http, account);
       const session = await logIn(grpc, account, { maximumRequests: -1n });
+      expect(await server.database.query('select from login_networks')).to.have.length(1);
       const stranger = makeAccount();
       await roomInTheMinute(own, 20);
       const wrong = { ...account, srpSecret: makeAccount('x', 'another').srpSecret };
