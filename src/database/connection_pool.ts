@@ -26,6 +26,8 @@ export interface PoolOptions {
   readonly synchronousCommit: 'on' | 'off';
   /** PgBouncer in transaction mode: no startup parameters and no named statements. */
   readonly pgbouncer: boolean;
+  /** Takes no connection to a standby: it is behind, and what it lacks would look as if it had never been. */
+  readonly primaryOnly: boolean;
   /** How long connecting, or waiting for a free connection, may take; in milliseconds. */
   readonly connectTimeoutMs: number;
   /** Told of errors on connections, which the pool replaces by itself. */
@@ -79,6 +81,8 @@ export interface StatementPool extends PostgresPool {
   /** Runs at least two statements in one transaction and one round trip. Throws DatabaseFault. */
   batch(statements: readonly BatchStatement[]): Promise<Rows[]>;
   load(): PoolLoad;
+  /** Ends every connection at once; what runs on them is lost. Nothing gets a connection from then on. */
+  abandon(): void;
 }
 
 /** Connections that work and that do not, and callers that wait for one. */
@@ -90,10 +94,11 @@ export interface PoolLoad {
 
 /** Opens nothing yet; may be ended more than once. Getting a connection fails with an outage; what fails on it later was sent. */
 export function openPool(poolOptions: PoolOptions): StatementPool {
-  const { connection, size, pgbouncer, connectTimeoutMs, onError } = poolOptions;
+  const { connection, size, pgbouncer, primaryOnly, connectTimeoutMs, onError } = poolOptions;
   // Its connections are shared out anew for every transaction, whoever asks: what one pool turned off, a writer would meet.
   const wanted = settings(pgbouncer ? 'on' : poolOptions.synchronousCommit);
   const startup = wanted.map(([name, value]) => `-c ${name}=${value}`).join(' ');
+  const clients = new Set<pg.Client>();
   const pool = new pg.Pool({
     ...clientConfig(connection, pgbouncer ? undefined : startup),
     Client: pgbouncer ? WatchedClient : NamedStatementClient,
@@ -103,25 +108,23 @@ export function openPool(poolOptions: PoolOptions): StatementPool {
     idleTimeoutMillis: IDLE_CONNECTION_MS,
     keepAlive: true,
     keepAliveInitialDelayMillis: KEEP_ALIVE_DELAY_MS,
+    // What throws here ends the connection.
+    onConnect: async (client) => {
+      clients.add(client as pg.Client);
+      client.once('end', () => clients.delete(client as pg.Client));
+      if (pgbouncer) await client.query(wanted.map(([name, value]) => `set ${name} = '${value}'`).join('; '));
+      if (primaryOnly) await refuseStandby(client);
+    },
   });
   pool.on('error', onError);
   pool.on('connect', (client) => client.on('error', onError));
-  const prepared = new WeakSet<pg.PoolClient>();
 
   async function checkOut(): Promise<WatchedPoolClient> {
-    const client = await pool.connect().catch((error: unknown) => {
+    try {
+      return (await pool.connect()) as WatchedPoolClient;
+    } catch (error) {
       throw toFault(error, false);
-    });
-    if (pgbouncer && !prepared.has(client)) {
-      try {
-        await client.query(wanted.map(([name, value]) => `set ${name} = '${value}'`).join('; '));
-      } catch (error) {
-        client.release(true);
-        throw toFault(error, false);
-      }
-      prepared.add(client);
     }
-    return client as WatchedPoolClient;
   }
 
   async function withClient<T>(work: (client: WatchedPoolClient) => Promise<T>): Promise<T> {
@@ -165,7 +168,17 @@ export function openPool(poolOptions: PoolOptions): StatementPool {
     ended ??= pool.end();
     return ended;
   };
-  return { options: pool.options, connect, execute, batch, end, load } as StatementPool;
+  const abandon = (): void => {
+    void end();
+    for (const client of clients) client.connection.stream.destroy();
+  };
+  return { options: pool.options, connect, execute, batch, end, load, abandon } as StatementPool;
+}
+
+/** A primary becomes a standby by a restart alone, so one look at each connection is enough. */
+async function refuseStandby(client: pg.ClientBase): Promise<void> {
+  const { rows } = await client.query('select pg_is_in_recovery() as standby');
+  if (rows[0].standby) throw new Error('the database is a standby');
 }
 
 type WatchedPoolClient = pg.PoolClient & WatchedClient & { getTransactionStatus(): string | null };

@@ -44,6 +44,8 @@ export interface DatabaseOptions {
   readonly poolSize?: number;
   /** PgBouncer in transaction mode: no startup parameters, no named statements, no LISTEN; every commit waits for the disk. Default false. */
   readonly pgbouncer?: boolean;
+  /** A connection that a standby takes counts as none: an outage. Default false. */
+  readonly primaryOnly?: boolean;
   /** How long connecting, or waiting for a free connection, may take; in milliseconds. Default 5,000. */
   readonly connectTimeoutMs?: number;
   /** Told of errors on idle connections, which heal by themselves. */
@@ -262,9 +264,14 @@ export class Database {
     this.#listeners.add(listener);
     await listener.start();
     return async () => {
-      this.#listeners.delete(listener);
       await listener.stop();
+      this.#listeners.delete(listener);
     };
+  }
+
+  /** Loses every statement that runs and takes no other: for a database that answers no more. close() has nothing to wait for then. */
+  abandon(): void {
+    for (const part of [...Object.values(this.#pools), ...this.#listeners]) part.abandon();
   }
 
   /** Ends every connection. Statements that run are waited for. */
@@ -291,6 +298,7 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
   const common = {
     connection: options.connection,
     pgbouncer: options.pgbouncer ?? false,
+    primaryOnly: options.primaryOnly ?? false,
     connectTimeoutMs: options.connectTimeoutMs ?? CONNECT_TIMEOUT_MS,
     onError: options.onError ?? (() => {}),
   };

@@ -38,6 +38,12 @@ export class NotificationListener {
     await this.#client?.end().catch(() => {});
   }
 
+  /** Ends the connection at once, where the database does not answer a farewell; `stop` has nothing to wait for then. */
+  abandon(): void {
+    this.#stopped = true;
+    this.#client?.connection.stream.destroy();
+  }
+
   async #connect(again: boolean): Promise<void> {
     const client = new pg.Client({
       ...clientConfig(this.#connection),

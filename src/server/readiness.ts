@@ -6,6 +6,9 @@ import type { Readiness } from './rpc.ts';
 /** For how long a refused write is worth a warning, in milliseconds: on a full disk some writes still find room. */
 const WARNING_MS = 60_000;
 
+/** For how many intervals an answer may be waited for: a database that hangs keeps its connections open. */
+const INTERVALS_TO_ANSWER = 5;
+
 /** The warning of a database that takes no writes. */
 export const WRITES_REFUSED =
   'writes fail: the disk of the database is full, or the database is read-only. Reading goes on';
@@ -81,10 +84,13 @@ export class DatabaseReadiness implements Readiness {
   }
 
   async #ask(): Promise<void> {
+    const late = setTimeout(() => this.#set(false), INTERVALS_TO_ANSWER * this.#intervalMs);
+    late.unref();
     const answered = await this.#database.execute('select 1 as one', []).then(
       () => true,
       () => false,
     );
+    clearTimeout(late);
     if (this.#stopped) return;
     if (this.#refusedAt !== undefined && performance.now() - this.#refusedAt > this.#warningMs) {
       this.#refusedAt = undefined;

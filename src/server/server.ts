@@ -85,6 +85,9 @@ const FLUSH_MS = 50;
 /** How long calls that run may take to finish once the server stops. */
 const DRAIN_MS = 4_000;
 
+/** How long statements that run may take after that: a commit that waits for a standby may never end. */
+const STATEMENTS_END_MS = 2_000;
+
 /** A door that is not open yet. */
 const NO_LOAD: DoorLoad = { connections: 0, bodyBytes: 0, refusedHeaders: 0 };
 
@@ -118,6 +121,7 @@ export async function startServer(config: Config, parts: ServerParts): Promise<R
       poolSize: config.databasePoolSize,
       pgbouncer: config.pgbouncer,
       ...around,
+      primaryOnly: true,
       onError: (error) => {
         // PostgreSQL tells the last idle connections that it ends, too.
         if (!isEnding) log.warn({ err: error }, 'a database connection was lost');
@@ -246,8 +250,10 @@ export async function startServer(config: Config, parts: ServerParts): Promise<R
           await feed.endWatches(WATCHES_END_MS);
           await new Promise((resolve) => setTimeout(resolve, FLUSH_MS));
           await Promise.all([grpc.stop(DRAIN_MS), http.stop(DRAIN_MS)]);
+          const late = setTimeout(() => database.abandon(), STATEMENTS_END_MS);
           // The last calls are over; their traces leave while everything else ends.
           await Promise.all([tracing?.stop(), end()]);
+          clearTimeout(late);
         })();
         return stopped;
       },

@@ -3,6 +3,7 @@ import { expect } from 'chai';
 import { clientConfig } from '../../src/database/connection_pool.ts';
 import { type Database, type DatabaseOptions, openDatabase } from '../../src/database/database.ts';
 import { DatabaseFault } from '../../src/database/sqlstate.ts';
+import { type PostgresProcess, startPostgres } from '../support/postgres_process.ts';
 import { createTestDatabase, databaseUrl, type TestDatabase } from '../support/test_database.ts';
 
 const kindOf = (work: Promise<unknown>) =>
@@ -93,5 +94,43 @@ describe('a pool of connections', () => {
       expect(await shown(executor, 'synchronous_commit')).to.equal('on');
       expect(await shown(executor, 'lock_timeout')).to.equal('15s');
     }
+  });
+});
+
+describe('a pool on a standby', () => {
+  let standby: PostgresProcess;
+  const opened: Database[] = [];
+
+  const open = async (options: Partial<DatabaseOptions>): Promise<Database> => {
+    const database = await openDatabase({ connection: standby.connection, poolSize: 2, ...options });
+    opened.push(database);
+    return database;
+  };
+
+  before(async () => {
+    standby = await startPostgres({ standby: true });
+  });
+
+  after(async () => {
+    await Promise.all(opened.map((database) => database.close()));
+    await standby.stop();
+  });
+
+  it('that is for the primary alone finds no database, for reads neither, until the standby is the primary', async () => {
+    const looking = await open({});
+    expect(await kindOf(looking.reads.execute('select 1', []))).to.equal('done');
+    const pools = [await open({ primaryOnly: true }), await open({ primaryOnly: true, pgbouncer: true })];
+    const work = (database: Database) => [
+      () => database.reads.execute('select 1', []),
+      () => database.writes.execute('select 1', []),
+      () => database.transaction(({ execute }) => execute('select 1', [])),
+    ];
+    // More often than there are connections: none of those that were refused is kept.
+    for (const each of pools.flatMap(work))
+      for (let time = 0; time < 3; time += 1) expect(await kindOf(each())).to.equal('outage');
+    for (const database of pools)
+      expect(database.load().reads).to.deep.equal({ busy: 0, idle: 0, waiting: 0 });
+    await looking.reads.execute('select pg_promote()', []);
+    for (const each of pools.flatMap(work)) expect(await kindOf(each())).to.equal('done');
   });
 });

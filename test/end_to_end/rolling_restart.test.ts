@@ -163,8 +163,8 @@ describe('a rolling restart of two servers behind HAProxy, where that is install
       await eventually(() => written.length > before.written + 20, 20_000);
       await start(server);
       await eventually(() => isReady(server), 10_000);
-      // HAProxy looks each two seconds, and wants to see it well twice.
-      await new Promise((resolve) => setTimeout(resolve, 5_000));
+      // HAProxy looks each half second at one that was gone, and wants to see it well twice.
+      await new Promise((resolve) => setTimeout(resolve, 2_000));
       await eventually(() => seen > before.seen, 10_000);
     }
     working = false;

@@ -101,7 +101,7 @@ export const DATABASE_CHECKS: readonly Check[] = [
     if (standby === true)
       return failure(
         'this is a standby: it takes no writes',
-        'Point PASSMANAGER_DATABASE_URL to the primary (target_session_attrs, or a proxy that follows it).',
+        'Point PASSMANAGER_DATABASE_URL to the primary (by a proxy that follows it: docs/cluster.md).',
       );
     return readonly === true
       ? failure('it takes no writes', 'See default_transaction_read_only and its disk.')
