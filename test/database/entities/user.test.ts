@@ -1,4 +1,4 @@
-import { randomBytes, randomUUID } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { expect } from 'chai';
 import { type Database, openDatabase } from '../../../src/database/database.ts';
 import { User } from '../../../src/database/entities/user.ts';
@@ -29,8 +29,8 @@ describe('the User entity', () => {
     ['encrypted_vault_header', randomBytes(16_449)],
     ['revision', -1],
     ['entry_count', -1],
-    ['new_eph_public_b', randomBytes(512)],
-    ['change_session_id', randomUUID()],
+    ['new_eph_public_b', randomBytes(511)],
+    ['change_remaining_entries', -1],
   ] as const) {
     it(`is refused with a ${column} that cannot be (${Buffer.isBuffer(value) ? `${value.length} bytes` : value})`, async () => {
       expect(await refusedState(test, 'users', { ...sampleUser(), [column]: value })).to.equal('23514');
