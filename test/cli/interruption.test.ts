@@ -5,7 +5,7 @@ import { interruptible } from '../../src/cli/interruption.ts';
 import { rejection } from '../support/rejection.ts';
 
 describe('a command that may be interrupted', function () {
-  this.timeout(20_000);
+  this.timeout(60_000);
   const listeners = () => ['SIGINT', 'SIGTERM', 'SIGHUP'].map((signal) => process.listenerCount(signal));
   const raised: string[] = [];
   const raise = (signal: string): void => void raised.push(signal);

@@ -7,7 +7,7 @@ import { expect } from 'chai';
 const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
 
 describe('the edge of the passmanager command', function () {
-  this.timeout(20_000);
+  this.timeout(60_000);
 
   async function run(parameters: readonly string[], environment: Record<string, string> = {}) {
     const child = spawn(process.execPath, [MAIN, ...parameters], { env: environment, stdio: 'pipe' });

@@ -12,7 +12,7 @@ import { createTestDatabase } from '../support/test_database.ts';
 import { databaseUrl } from '../support/test_server.ts';
 
 describe('the database for a command', function () {
-  this.timeout(30_000);
+  this.timeout(60_000);
   const config = { dataDir: '', databaseUrl: undefined as string | undefined, pgbouncer: false };
 
   /** The name of the database that the command got. */

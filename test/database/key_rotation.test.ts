@@ -23,7 +23,7 @@ import { createTestDatabase, type TestDatabase } from '../support/test_database.
 import { startTestServer } from '../support/test_server.ts';
 
 describe('the rotation of the sealing key', function () {
-  this.timeout(30_000);
+  this.timeout(60_000);
   let own: TestDatabase;
   let database: Database;
   let directory: string;

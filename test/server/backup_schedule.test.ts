@@ -18,7 +18,7 @@ import { startTestServer } from '../support/test_server.ts';
 const HOUR_MS = 3_600_000;
 
 describe('the schedule of backups', function () {
-  this.timeout(30_000);
+  this.timeout(60_000);
   let world: BackupWorld;
   let now: number;
   const { log, lines } = collectingLog();

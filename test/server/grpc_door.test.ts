@@ -445,7 +445,7 @@ describe('the gRPC door', () => {
     });
 
     it('connections: silent ones keep nobody out', async function () {
-      this.timeout(15_000);
+      this.timeout(60_000);
       await open({ maxConnections: 50 });
       const client = grpcClient();
       await register(client);
@@ -459,7 +459,7 @@ describe('the gRPC door', () => {
     });
 
     it('connections: half-sent requests keep nobody out, and end no call that waits for its answer', async function () {
-      this.timeout(15_000);
+      this.timeout(60_000);
       await open({ maxConnections: 50 });
       const hold = await heldOpen();
       for (let index = 0; index < 110; index += 1) {

@@ -311,7 +311,7 @@ describe('the HTTP door', () => {
 
     for (const tls of [false, true]) {
       it(`connections${tls ? ' under TLS' : ''}: silent ones keep nobody out`, async function () {
-        this.timeout(15_000);
+        this.timeout(60_000);
         await open({ tls, limits: { maxConnections: 50 } });
         const slow = createClient(SessionService, connectTransport()).startSession({});
         await eventually(() => fakes.contexts.length === 1);

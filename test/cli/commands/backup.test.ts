@@ -5,7 +5,7 @@ import { runCli } from '../../support/cli.ts';
 import { databaseUrl } from '../../support/test_server.ts';
 
 describe('passmanager backup', function () {
-  this.timeout(30_000);
+  this.timeout(60_000);
   let world: BackupWorld;
 
   before(async () => {

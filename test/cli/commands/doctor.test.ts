@@ -6,7 +6,7 @@ import { createTestDatabase } from '../../support/test_database.ts';
 import { databaseUrl, startTestServer, type TestServer } from '../../support/test_server.ts';
 
 describe('passmanager doctor', function () {
-  this.timeout(30_000);
+  this.timeout(60_000);
 
   it('refuses an address that is none', async () => {
     for (const url of ['nonsense', 'ftp://example.org'])

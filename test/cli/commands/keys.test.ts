@@ -14,7 +14,7 @@ import { databaseUrl } from '../../support/test_server.ts';
 const CODE = /([0-9A-Z]{4}-){8}[0-9A-Z*~$=]/;
 
 describe('passmanager keys', function () {
-  this.timeout(30_000);
+  this.timeout(60_000);
   let dataDir: string;
 
   beforeEach(() => {

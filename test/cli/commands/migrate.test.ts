@@ -7,7 +7,7 @@ import { createTestDatabase } from '../../support/test_database.ts';
 import { databaseUrl } from '../../support/test_server.ts';
 
 describe('passmanager migrate', function () {
-  this.timeout(30_000);
+  this.timeout(60_000);
   it('refuses a database that a newer version used', async () => {
     const database = await createTestDatabase();
     try {

@@ -5,7 +5,7 @@ import { createTestDatabase, type TestDatabase } from '../../support/test_databa
 import { databaseUrl } from '../../support/test_server.ts';
 
 describe('passmanager move-database', function () {
-  this.timeout(30_000);
+  this.timeout(60_000);
   let world: BackupWorld;
   let target: TestDatabase;
 

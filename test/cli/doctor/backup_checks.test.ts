@@ -12,7 +12,7 @@ import { remove, temporaryDirectory } from '../../support/embedded.ts';
 import { createTestDatabase } from '../../support/test_database.ts';
 
 describe('the check of backups', function () {
-  this.timeout(20_000);
+  this.timeout(60_000);
   const directory = temporaryDirectory();
   const backups = join(directory, 'backups');
   const settings = {

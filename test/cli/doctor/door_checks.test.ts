@@ -10,7 +10,7 @@ import { look, subjectOf } from '../../support/doctor.ts';
 import { startTestServer, type TestServer } from '../../support/test_server.ts';
 
 describe('the checks of the doors', function () {
-  this.timeout(20_000);
+  this.timeout(60_000);
   const servers: { stop(): Promise<void> }[] = [];
   afterEach(async () => {
     for (const server of servers.splice(0)) await server.stop();

@@ -9,7 +9,7 @@ import { remove, temporaryDirectory } from '../../support/embedded.ts';
 const LOCK = new URL('../../../src/database/embedded/data_directory_lock.ts', import.meta.url);
 
 describe('the process of the server', function () {
-  this.timeout(20_000);
+  this.timeout(60_000);
   const directory = temporaryDirectory();
 
   after(() => remove(directory));

@@ -30,7 +30,7 @@ import { createTestDatabase, type TestDatabase } from '../../support/test_databa
 import { startTestServer } from '../../support/test_server.ts';
 
 describe('a backup', function () {
-  this.timeout(30_000);
+  this.timeout(60_000);
   let world: BackupWorld;
   const targets: TestDatabase[] = [];
 

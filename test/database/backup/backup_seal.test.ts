@@ -37,7 +37,7 @@ const open = async (sealed: Buffer, passphrase = PASSPHRASE, piece = 100_000): P
 };
 
 describe('the seal of a backup', function () {
-  this.timeout(20_000);
+  this.timeout(60_000);
 
   it('refuses a passphrase that is short, by its characters', async () => {
     expect((await rejection(newHeader('🔑'.repeat(11), randomBytes, QUICK_KDF))).message).to.contain(

@@ -11,7 +11,7 @@ import { everythingIn, insertEverything, insertRow, sampleUser } from '../../sup
 import { createTestDatabase, type TestDatabase } from '../../support/test_database.ts';
 
 describe('an exact copy', function () {
-  this.timeout(20_000);
+  this.timeout(60_000);
   let [from, to]: TestDatabase[] = [];
   let clients: pg.Client[] = [];
 

@@ -20,7 +20,7 @@ import { insertRow, sampleAttempt, sampleSession, sampleUser } from '../../suppo
 import { createTestDatabase, type TestDatabase } from '../../support/test_database.ts';
 
 describe('a restore of a snapshot', function () {
-  this.timeout(20_000);
+  this.timeout(60_000);
   let world: BackupWorld;
   let frames: Frame[];
   let target: TestDatabase;

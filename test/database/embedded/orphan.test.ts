@@ -18,7 +18,7 @@ import {
 import { eventually } from '../../support/eventually.ts';
 
 describe('an orphaned PostgreSQL', function () {
-  this.timeout(30_000);
+  this.timeout(60_000);
 
   describe('is none, when postmaster.pid', () => {
     let cluster: string;

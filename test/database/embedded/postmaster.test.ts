@@ -17,7 +17,7 @@ import { processesOn, query, remove, usedDataDirectory } from '../../support/emb
 import { rejection } from '../../support/rejection.ts';
 
 describe('a postmaster', function () {
-  this.timeout(30_000);
+  this.timeout(60_000);
   const binaries = postgresBinaries();
   const running: GuardedChild[] = [];
   let layout: ReturnType<typeof layoutOf>;
