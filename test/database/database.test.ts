@@ -55,7 +55,7 @@ describe('the database', () => {
       const database = await openDatabase({ connection: own.connection, poolSize: 2 });
       await use(database);
       await database.close();
-      await eventually(async () => (await connections()).length === 0, 5_000).catch(() => {
+      await eventually(async () => (await connections()).length === 0).catch(() => {
         throw new Error(`use ${index} leaves a connection`);
       });
     }

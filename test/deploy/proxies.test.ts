@@ -217,7 +217,7 @@ describe('the configurations of proxies', function () {
           env: { HOME: directory, PATH: process.env.PATH },
         });
         for (const stream of [child.stdout!, child.stderr!]) stream.on('data', (piece) => (said += piece));
-        await eventually(() => answers(port), 10_000).catch(() => {
+        await eventually(() => answers(port)).catch(() => {
           throw new Error(said);
         });
       });
@@ -250,13 +250,13 @@ describe('the configurations of proxies', function () {
           const watch = (async () => {
             for await (const event of vault.watch({ signal: watching.signal })) seen.push(event);
           })().catch(() => {});
-          await eventually(() => seen.length > 0, 5_000);
+          await eventually(() => seen.length > 0);
           const notes = 'n'.repeat(60_000);
           // Batches fill messages of several megabytes.
           await vault.createMany(
             Array.from({ length: 80 }, (_, index) => ({ name: `entry ${index}`, notes })),
           );
-          await eventually(() => seen.length > 1, 5_000);
+          await eventually(() => seen.length > 1);
           expect((await vault.list()).entries, protocol).to.have.length(80);
           watching.abort();
           await watch;
@@ -362,8 +362,8 @@ describe('the configurations of proxies', function () {
         const parameters = await prepareTcp(version, isTls, directory, ports, server);
         if (!existsSync(HAPROXY)) return;
         child = spawn(HAPROXY, parameters, { stdio: 'ignore' });
-        await eventually(() => answers(ports.http), 10_000);
-        await eventually(() => answers(ports.grpc), 10_000);
+        await eventually(() => answers(ports.http));
+        await eventually(() => answers(ports.grpc));
       });
 
       after(async () => {

@@ -162,10 +162,10 @@ describe('a rolling restart of two servers behind HAProxy, where that is install
       await ended(server.child!);
       await eventually(() => written.length > before.written + 20, 20_000);
       await start(server);
-      await eventually(() => isReady(server), 10_000);
+      await eventually(() => isReady(server));
       // HAProxy looks each half second at one that was gone, and wants to see it well twice.
       await new Promise((resolve) => setTimeout(resolve, 2_000));
-      await eventually(() => seen > before.seen, 10_000);
+      await eventually(() => seen > before.seen);
     }
     working = false;
     await Promise.all(clients);

@@ -81,7 +81,7 @@ describe('the schedule of backups', function () {
   it('makes one when none is there, another when its time has come, and keeps the newest', async () => {
     const made = schedule();
     await made.start();
-    await eventually(() => made.last()?.ok === true, 10_000);
+    await eventually(() => made.last()?.ok === true);
     expect(names()).to.deep.equal(['passmanager-2026-11-24T01-02-03Z.pmbackup']);
     expect(made.newestAt()?.toISOString()).to.equal('2026-11-24T01:02:03.000Z');
     now += 24 * HOUR_MS - 1;
@@ -103,7 +103,7 @@ describe('the schedule of backups', function () {
   it('goes by what is there after a restart, and by the clock when that was put back', async () => {
     const first = schedule();
     await first.start();
-    await eventually(() => first.last()?.ok === true, 10_000);
+    await eventually(() => first.last()?.ok === true);
     await first.stop();
     const second = await begun(schedule());
     expect(second.last()).to.equal(undefined);
@@ -111,7 +111,7 @@ describe('the schedule of backups', function () {
     now -= 48 * HOUR_MS;
     const third = schedule();
     await third.start();
-    await eventually(() => third.last()?.ok === true, 10_000);
+    await eventually(() => third.last()?.ok === true);
     await third.stop();
     expect(names()).to.have.length(2);
   });
@@ -126,7 +126,7 @@ describe('the schedule of backups', function () {
     writeFileSync(join(directory(), empty), '');
     const made = schedule({ keep: 1 });
     await made.start();
-    await eventually(() => made.last()?.ok === true, 10_000);
+    await eventually(() => made.last()?.ok === true);
     await made.stop();
     const first = 'passmanager-2026-11-24T01-02-03Z.pmbackup';
     expect(names()).to.deep.equal([empty, first, future]);
@@ -158,7 +158,7 @@ describe('the schedule of backups', function () {
     );
     const made = schedule({ command: program });
     await made.start();
-    await eventually(() => made.last()?.ok === false, 10_000);
+    await eventually(() => made.last()?.ok === false);
     const [name] = names();
     expect(readFileSync(world.at('said'), 'utf8')).to.equal(join(directory(), name!));
     expect(readFileSync(world.at('env'), 'utf8')).not.to.contain('PASSMANAGER');

@@ -21,9 +21,9 @@ describe('the log in a file', () => {
     const log = createLogger('info', stream);
     const line = 'x'.repeat(1_000);
     for (let index = 0; index < 1_300; index += 1) log.info({ failure: line }, 'a line');
-    await eventually(() => readdirSync(directory).length > 1, 5_000);
+    await eventually(() => readdirSync(directory).length > 1);
     log.info('the last line');
-    await eventually(() => readFileSync(path, 'utf8').includes('the last line'), 5_000);
+    await eventually(() => readFileSync(path, 'utf8').includes('the last line'));
     for (const name of readdirSync(directory))
       expect(statSync(join(directory, name)).mode & 0o777, name).to.equal(0o600);
     await new Promise<void>((resolve) => stream.end(resolve));

@@ -223,7 +223,7 @@ describe('the process', function () {
       const writing = session.call(method.createEntry, data.CreateEntryPayloadSchema, newEntry());
       await untilWaiting();
       server.child.kill('SIGINT');
-      await eventually(async () => !(await answers(url)), 10_000);
+      await eventually(async () => !(await answers(url)));
       for (const signal of ['SIGINT', 'SIGTERM'] as const) {
         server.child.kill(signal);
         await new Promise((resolve) => setTimeout(resolve, 100));

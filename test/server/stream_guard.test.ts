@@ -88,7 +88,7 @@ describe('guardStreams', () => {
     const stream = request('/answered');
     const [headers] = (await once(stream, 'response')) as [IncomingHttpHeaders];
     expect(headers[':status']).to.equal(200);
-    await eventually(() => stream.closed, 5000);
+    await eventually(() => stream.closed);
     expect(stream.rstCode).to.equal(constants.NGHTTP2_NO_ERROR);
   });
 

@@ -31,7 +31,7 @@ describe('several processes of a server', function () {
   afterEach(async () => {
     if (primary.exitCode === null && primary.signalCode === null) primary.kill('SIGKILL');
     await exited;
-    await eventually(() => processesOn(join(directory, 'data')).length === 0, 15_000);
+    await eventually(() => processesOn(join(directory, 'data')).length === 0);
     remove(directory);
   });
 
@@ -170,23 +170,21 @@ describe('several processes of a server', function () {
     await serving(environment.PASSMANAGER_HTTP_PORT);
     const [first, second] = workers();
     process.kill(first!, 'SIGKILL');
-    await eventually(() => !isRunning(first!), 5_000);
+    await eventually(() => !isRunning(first!));
     const url = `http://127.0.0.1:${environment.PASSMANAGER_HTTP_PORT}/readyz`;
     // Connections to the dead one are gone; new ones are answered.
-    await eventually(
-      () =>
-        fetch(url, { headers: { connection: 'close' } }).then(
-          ({ ok }) => ok,
-          () => false,
-        ),
-      2_000,
+    await eventually(() =>
+      fetch(url, { headers: { connection: 'close' } }).then(
+        ({ ok }) => ok,
+        () => false,
+      ),
     );
     await serving(environment.PASSMANAGER_HTTP_PORT);
     expect(workers()).to.include(second).and.not.to.include(first);
     expect(output).to.contain('another one takes its place');
     const left = workers();
     primary.kill('SIGKILL');
-    await eventually(() => !left.some(isRunning), 10_000);
+    await eventually(() => !left.some(isRunning));
   });
 
   it('stop within seconds by one signal, to the first process or to all of them', async () => {
@@ -199,7 +197,7 @@ describe('several processes of a server', function () {
       process.kill(target === 'first' ? primary.pid! : -primary.pid!, 'SIGTERM');
       expect(await exited).to.equal(0);
       expect(left.some(isRunning)).to.equal(false);
-      await eventually(() => processesOn(join(directory, 'data')).length === 0, 5_000);
+      await eventually(() => processesOn(join(directory, 'data')).length === 0);
     }
   });
 });
