@@ -7,6 +7,7 @@ import { migrate } from '../../src/database/migrator.ts';
 import {
   insertRow,
   sampleAttempt,
+  sampleChange,
   sampleEntry,
   sampleSession,
   sampleStart,
@@ -24,24 +25,7 @@ const ENDED: Readonly<Record<string, readonly string[]>> = {
 const user = sampleUser();
 
 /** A user in whose vault a password change is open. */
-const changing = (): Values => ({
-  ...sampleUser(),
-  change_session_id: randomUUID(),
-  change_begun_by: randomUUID(),
-  change_opened_at: new Date(),
-  change_expires_at: new Date(),
-  change_remaining_entries: 1,
-  new_srp_salt: randomBytes(64),
-  new_srp_verifier: randomBytes(544),
-  new_master_key_salt: randomBytes(64),
-  new_encrypted_vault_header: randomBytes(317),
-  new_kdf_algorithm: 1,
-  new_kdf_memory_kib: 65_536,
-  new_kdf_iterations: 3,
-  new_kdf_parallelism: 1,
-  new_eph_private_b: randomBytes(72),
-  new_eph_public_b: randomBytes(512),
-});
+const changing = (): Values => ({ ...sampleUser(), ...sampleChange(randomUUID()) });
 
 const serverKey = (id: number, purpose: number, state: number): Values => ({
   id,

@@ -36,14 +36,8 @@ export const sampleAttempt = (): Values => ({
   expires_at: new Date(),
 });
 
-/** The start of a password change. */
-export const sampleStart = (userId: unknown): Values => ({
-  ...sampleAttempt(),
-  user_id: userId,
-  client_protocol: 0,
-  server_protocol: 0,
-  kind: 2,
-  begun_by_session: randomUUID(),
+/** What the start of a password change announces, as an attempt and an account keep it. */
+const sampleAnnouncement = (): Values => ({
   new_srp_salt: randomBytes(64),
   new_srp_verifier: randomBytes(544),
   new_master_key_salt: randomBytes(64),
@@ -54,6 +48,17 @@ export const sampleStart = (userId: unknown): Values => ({
   new_kdf_parallelism: 1,
   new_eph_private_b: randomBytes(72),
   new_eph_public_b: randomBytes(512),
+});
+
+/** The start of a password change. */
+export const sampleStart = (userId: unknown): Values => ({
+  ...sampleAttempt(),
+  user_id: userId,
+  client_protocol: 0,
+  server_protocol: 0,
+  kind: 2,
+  begun_by_session: randomUUID(),
+  ...sampleAnnouncement(),
 });
 
 export const sampleSession = (userId: unknown): Values => ({
@@ -78,16 +83,7 @@ export const sampleChange = (sessionId: unknown): Values => ({
   change_opened_at: new Date(),
   change_expires_at: new Date(),
   change_remaining_entries: 1,
-  new_srp_salt: randomBytes(64),
-  new_srp_verifier: randomBytes(544),
-  new_master_key_salt: randomBytes(64),
-  new_encrypted_vault_header: randomBytes(125),
-  new_kdf_algorithm: 1,
-  new_kdf_memory_kib: 65_536,
-  new_kdf_iterations: 3,
-  new_kdf_parallelism: 1,
-  new_eph_private_b: randomBytes(72),
-  new_eph_public_b: randomBytes(512),
+  ...sampleAnnouncement(),
 });
 
 /** Inserts something of everything that the program keeps, in every table but the migrator's. */
