@@ -4,7 +4,7 @@ import type { PostgresPool, PostgresPoolClient } from 'kysely';
 import pg from 'pg';
 import { NamedStatementClient } from './named_statement_client.ts';
 import { toFault } from './sqlstate.ts';
-import type { BatchStatement } from './statement_batch.ts';
+import type { BatchStatement, Rows } from './statement_batch.ts';
 import { WatchedClient } from './watched_client.ts';
 
 /** Where the database is: fields of pg's configuration, or a URL. */
@@ -71,15 +71,12 @@ export function clientConfig(connection: ConnectionOptions, options?: string): p
   return { connectionString: url.href, ...(options !== undefined && { options: all }) };
 }
 
-/** Rows by column, as pg reads them. */
-type Rows = { rows: Record<string, unknown>[] };
-
 /** A pool for the query builder that also runs statements by itself: the way of every hot call. */
 export interface StatementPool extends PostgresPool {
   /** Runs one statement in its own transaction. Throws DatabaseFault. */
   execute(text: string, parameters: readonly unknown[]): Promise<Rows>;
-  /** Runs at least two statements in one transaction and one round trip. Throws DatabaseFault. */
-  batch(statements: readonly BatchStatement[]): Promise<Rows[]>;
+  /** Runs statements in one transaction and one round trip. Throws DatabaseFault. */
+  batch(statements: readonly BatchStatement[]): Promise<readonly Rows[]>;
   load(): PoolLoad;
   /** Ends every connection at once; what runs on them is lost. Nothing gets a connection from then on. */
   abandon(): void;
@@ -138,9 +135,8 @@ export function openPool(poolOptions: PoolOptions): StatementPool {
     }
   }
 
-  const execute = (text: string, parameters: readonly unknown[]) =>
-    withClient((client) => client.statement(text, parameters as unknown[]));
   const batch = (statements: readonly BatchStatement[]) => withClient((client) => client.batch(statements));
+  const execute = async (text: string, values: readonly unknown[]) => (await batch([{ text, values }]))[0]!;
 
   async function connect(): Promise<PostgresPoolClient> {
     const client = await checkOut();

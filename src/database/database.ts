@@ -191,10 +191,10 @@ export class Database {
   }
 
   /**
-   * Runs at least two statements in a durable transaction that takes one round trip, again when it met a conflict; rows for
+   * Runs statements in a durable transaction that takes one round trip, again when it met a conflict; rows for
    * each. Each sees what was committed before it began, so what follows a lock is decided under it. Throws DatabaseFault.
    */
-  batch(statements: readonly BatchStatement[]): Promise<{ rows: Row[] }[]> {
+  batch(statements: readonly BatchStatement[]): Promise<readonly { rows: Row[] }[]> {
     const { around } = this.#options;
     const run = () =>
       untilSettled(

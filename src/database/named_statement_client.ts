@@ -1,7 +1,6 @@
 /** A client that prepares every parameterised statement by name, so that PostgreSQL parses and plans it once a connection. */
 import { createHash } from 'node:crypto';
-import type pg from 'pg';
-import type { BatchStatement } from './statement_batch.ts';
+import type { PreparedStatement } from './statement_batch.ts';
 import { WatchedClient } from './watched_client.ts';
 
 /** Names by text; the program has a fixed number of texts. */
@@ -17,27 +16,17 @@ export function statementName(text: string): string {
 }
 
 export class NamedStatementClient extends WatchedClient {
-  /** Names of what batches have prepared; pg keeps those of single statements. */
-  readonly #prepared = new Set<string>();
+  /** Statements of batches by text; pg keeps those of `query`, under other names. */
+  readonly #prepared = new Map<string, PreparedStatement>();
 
-  override statement(text: string, values: unknown[]): Promise<pg.QueryResult> {
-    return super.statement(text, values, values.length === 0 ? undefined : statementName(text));
-  }
-
-  override async batch(statements: readonly BatchStatement[]): Promise<pg.QueryResult[]> {
-    const named = statements.map((statement) => {
-      const name = `b${statementName(statement.text)}`;
-      const isPrepared = this.#prepared.has(name);
-      this.#prepared.add(name);
-      return { ...statement, name, isPrepared };
-    });
-    try {
-      return await this.sendBatch(named);
-    } catch (error) {
-      // Nobody says which of them were prepared before one failed.
-      if (named.some(({ isPrepared }) => !isPrepared)) this.mustEnd = true;
-      throw error;
+  protected override prepared(text: string, hasParameters: boolean): PreparedStatement {
+    if (!hasParameters) return super.prepared(text, hasParameters);
+    let prepared = this.#prepared.get(text);
+    if (prepared === undefined) {
+      prepared = { name: `b${statementName(text)}`, text, columns: undefined };
+      this.#prepared.set(text, prepared);
     }
+    return prepared;
   }
 
   // biome-ignore lint/suspicious/noExplicitAny: pg's query has a dozen overloads; this one narrows none of them.

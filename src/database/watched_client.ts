@@ -1,7 +1,7 @@
 /** A pg Client that remembers whether it is of any use to the next caller. */
 import pg from 'pg';
 import { type DatabaseFault, toFault } from './sqlstate.ts';
-import { type BatchStatement, type NamedStatement, StatementBatch } from './statement_batch.ts';
+import { type BatchStatement, type PreparedStatement, type Rows, StatementBatch } from './statement_batch.ts';
 
 /** Ends the connection with the transaction (PostgreSQL 17). */
 const TRANSACTION_TIMEOUT = '25P04';
@@ -20,25 +20,28 @@ export class WatchedClient extends pg.Client {
     return result;
   }
 
-  /** One statement whose failure the caller hands to `judge`: no second promise watches it. */
-  statement(text: string, values: unknown[], name?: string): Promise<pg.QueryResult> {
-    return super.query(name === undefined ? { text, values } : { name, text, values });
-  }
-
-  /** Statements in one transaction and one round trip, and a result for each of them; at least two. As `statement` for failures. */
-  batch(statements: readonly BatchStatement[]): Promise<pg.QueryResult[]> {
-    return this.sendBatch(statements.map((statement) => ({ ...statement, name: '', isPrepared: false })));
-  }
-
-  protected sendBatch(statements: readonly NamedStatement[]): Promise<pg.QueryResult[]> {
+  /**
+   * Statements in one transaction and one round trip, and the rows of each of them. The caller hands a failure to `judge`: no
+   * second promise watches it.
+   */
+  batch(statements: readonly BatchStatement[]): Promise<readonly Rows[]> {
+    const bound = statements.map(({ text, values }) => ({
+      prepared: this.prepared(text, values.length > 0),
+      values,
+    }));
     return new Promise((resolve, reject) => {
       super.query(
-        new StatementBatch(statements, (error, results) => {
-          if (error) reject(error);
-          else resolve(results);
+        new StatementBatch(bound, this, (error, results) => {
+          if (error === undefined) resolve(results);
+          else reject(error);
         }),
       );
     });
+  }
+
+  /** The statement as this connection knows it. Here it knows none. */
+  protected prepared(text: string, _hasParameters: boolean): PreparedStatement {
+    return { name: '', text, columns: undefined };
   }
 
   /** By the state and not by the severity, which is in the server's language. The error as a fault. */

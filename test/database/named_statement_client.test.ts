@@ -32,7 +32,7 @@ describe('named statements', () => {
     }
     await database.writes.execute('select 1', []);
     const { rows } = await database.writes.execute('select name, statement from pg_prepared_statements', []);
-    expect(rows).to.deep.equal([{ name: statementName(text), statement: text }]);
+    expect(rows).to.deep.equal([{ name: `b${statementName(text)}`, statement: text }]);
   });
 
   it('work again after the tables under them changed their columns', async () => {

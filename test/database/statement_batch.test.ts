@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { expect } from 'chai';
 import { type BatchStatement, type Database, openDatabase } from '../../src/database/database.ts';
+import { NamedStatementClient } from '../../src/database/named_statement_client.ts';
 import { DatabaseFault } from '../../src/database/sqlstate.ts';
 import { eventually } from '../support/eventually.ts';
 import { createTestDatabase, type TestDatabase } from '../support/test_database.ts';
@@ -91,7 +92,7 @@ for (const pgbouncer of [false, true]) {
 
     it('see after a lock what was committed while they waited for it', async () => {
       const other = await openDatabase({ connection: test.connection, poolSize: 1 });
-      let waiting: Promise<{ rows: unknown[] }[]> | undefined;
+      let waiting: Promise<readonly { rows: unknown[] }[]> | undefined;
       await other.transaction(async (transaction) => {
         await transaction.execute('select from counters where id = 1 for update', []);
         const count = { text: 'select count(*) as counters from counters', values: [] };
@@ -152,3 +153,73 @@ for (const pgbouncer of [false, true]) {
     });
   });
 }
+
+describe('a statement that a connection knows', () => {
+  let test: TestDatabase;
+  let client: NamedStatementClient;
+  let described = 0;
+
+  before(async () => {
+    test = await createTestDatabase({ migrated: false });
+    client = new NamedStatementClient(test.connection);
+    await client.connect();
+    client.connection.on('rowDescription', () => {
+      described += 1;
+    });
+  });
+
+  after(async () => {
+    await client.end();
+    await test.drop();
+  });
+
+  beforeEach(() => {
+    described = 0;
+  });
+
+  const rows = async (...statements: BatchStatement[]) =>
+    (await client.batch(statements)).map((result) => result.rows);
+  const failed = (...statements: BatchStatement[]) =>
+    client.batch(statements).then(
+      () => undefined,
+      (error: unknown) => (error as { code: string }).code,
+    );
+
+  it('is not asked for its columns again', async () => {
+    const sum = (value: number): BatchStatement => ({ text: 'select $1::int + 1 as sum', values: [value] });
+    expect(await rows(sum(1))).to.deep.equal([[{ sum: 2 }]]);
+    expect(described).to.equal(1);
+    expect(await rows(sum(2), sum(3))).to.deep.equal([[{ sum: 3 }], [{ sum: 4 }]]);
+    expect(described).to.equal(1);
+  });
+
+  it('answers with columns of its own where several are known', async () => {
+    const one = { text: 'select $1::int as a, null::text as b', values: [1] };
+    const two = { text: 'select x as c from generate_series(1, $1::int) as x', values: [2] };
+    const none = { text: 'create temporary table if not exists t as select 1', values: [] };
+    const answers = [[{ a: 1, b: null }], [{ c: 1 }, { c: 2 }], [], [{ a: 1, b: null }]];
+    for (let round = 0; round < 3; round += 1) expect(await rows(one, two, none, one)).to.deep.equal(answers);
+  });
+
+  it('works at its next run where the first failed: unparsed, unbound or half done', async () => {
+    const later = { text: 'select id from later where id = $1', values: [1] };
+    expect(await failed(later)).to.equal('42P01');
+    await client.query('create temporary table later as select 1 as id');
+    expect(await rows(later)).to.deep.equal([[{ id: 1 }]]);
+
+    const number = (value: unknown): BatchStatement => ({
+      text: 'select 6 / $1::int as part',
+      values: [value],
+    });
+    expect(await failed(number('six'))).to.equal('22P02');
+    expect(await rows(number(2))).to.deep.equal([[{ part: 3 }]]);
+
+    const half = (value: number): BatchStatement => ({ text: 'select 8 / $1::int as part', values: [value] });
+    expect(await failed(half(0))).to.equal('22012');
+    expect(await rows(half(2))).to.deep.equal([[{ part: 4 }]]);
+
+    const behind = { text: 'select $1::int as behind', values: [1] };
+    expect(await failed(number(0), behind)).to.equal('22012');
+    expect(await rows(behind)).to.deep.equal([[{ behind: 1 }]]);
+  });
+});
