@@ -4,16 +4,18 @@ import * as data from '../../gen/passmanager/data/v1/data_service_pb.ts';
 import { type Benchmark, type Report, ROUNDS } from '../support/bar.ts';
 import { BareProcess } from '../support/bare_process.ts';
 import { type Lane, newLane } from '../support/lane.ts';
-import { connectSender, grpcSender, type Round, type Send, sendAll } from '../support/load.ts';
+import { connectSender, grpcSender, type Send, sendAll } from '../support/load.ts';
 import { CREATE_ENTRY, creations, GET_ENTRY, reads, type SealedRequest } from '../support/sealed_session.ts';
 import { ServerProcess } from '../support/server_process.ts';
 import { median } from '../support/statistics.ts';
+import { inTurns, perSecond, type Spent, type Turn } from '../support/turns.ts';
 
-/** Calls at once, each by a user of its own; and calls of a lane in a round. */
+/** Calls at once, each by a user of its own; calls of a lane in a turn, and turns of a side in a round. */
 const LANES = 16;
-const CALLS = 250;
+const CALLS = 40;
+const TURNS = 8;
 /** Rounds that are not counted: V8 compiles what is hot within some ten thousand calls. */
-const WARM_UP = 7;
+const WARM_UP = 5;
 
 interface Kind {
   readonly name: string;
@@ -35,15 +37,19 @@ interface Side {
   cpuMs(): number;
 }
 
-async function round({ path }: Kind, side: Side, calls: number): Promise<Round> {
-  const lanes = side.lanes.map(({ session, entryIds }): SealedRequest[] =>
-    path === GET_ENTRY ? reads(session, entryIds, calls) : creations(session, calls),
-  );
-  return sendAll(
-    side.send,
-    path,
-    lanes.map((lane) => lane.map(({ bytes }) => bytes)),
-  );
+function turnOf({ path }: Kind, side: Side, server: ServerProcess): Turn {
+  return async () => {
+    const lanes = side.lanes.map(({ session, entryIds }): SealedRequest[] =>
+      path === GET_ENTRY ? reads(session, entryIds, CALLS) : creations(session, CALLS),
+    );
+    const [cpu, postgres] = [side.cpuMs(), server.postgresCpuMs()];
+    const { calls, ms } = await sendAll(
+      side.send,
+      path,
+      lanes.map((lane) => lane.map(({ bytes }) => bytes)),
+    );
+    return { calls, ms, cpuMs: side.cpuMs() - cpu, postgresMs: server.postgresCpuMs() - postgres };
+  };
 }
 
 async function compare(
@@ -53,38 +59,25 @@ async function compare(
   bare: Side,
   report: Report,
 ): Promise<void> {
-  for (let time = 0; time < WARM_UP; time += 1) {
-    await round(kind, ours, CALLS);
-    await round(kind, bare, CALLS);
-  }
-  const ratios: number[] = [];
-  const figures: Record<string, number[]> = {
-    ours: [],
-    oursMs: [],
-    postgresMs: [],
-    bare: [],
-    bareMs: [],
-    barePostgresMs: [],
-  };
-  for (let time = 0; time < ROUNDS; time += 1) {
-    let [cpu, postgres] = [server.cpuMs(), server.postgresCpuMs()];
-    const one = await round(kind, ours, CALLS);
-    figures.ours!.push(one.perSecond);
-    figures.oursMs!.push((server.cpuMs() - cpu) / one.calls);
-    figures.postgresMs!.push((server.postgresCpuMs() - postgres) / one.calls);
-    [cpu, postgres] = [bare.cpuMs(), server.postgresCpuMs()];
-    const other = await round(kind, bare, CALLS);
-    figures.bare!.push(other.perSecond);
-    figures.bareMs!.push((bare.cpuMs() - cpu) / other.calls);
-    figures.barePostgresMs!.push((server.postgresCpuMs() - postgres) / other.calls);
-    ratios.push(one.perSecond / other.perSecond);
-  }
-  const of = (name: string, digits: number) => median(figures[name]!).toFixed(digits);
+  const turns = [turnOf(kind, ours, server), turnOf(kind, bare, server)] as const;
+  for (let time = 0; time < WARM_UP; time += 1) await inTurns(TURNS, ...turns);
+  const rounds: [ours: Spent, bare: Spent][] = [];
+  for (let time = 0; time < ROUNDS; time += 1) rounds.push(await inTurns(TURNS, ...turns));
+  const shown = (side: 0 | 1, of: (spent: Spent) => number, digits: number) =>
+    median(rounds.map((round) => of(round[side]))).toFixed(digits);
+  const [cpu, postgres] = [
+    (spent: Spent) => spent.cpuMs / spent.calls,
+    (spent: Spent) => spent.postgresMs / spent.calls,
+  ];
   report.note(
-    `${kind.name}: ${of('ours', 0)}/s, server ${of('oursMs', 3)} ms and PostgreSQL ${of('postgresMs', 3)} ms CPU a call; ` +
-      `floor ${of('bare', 0)}/s, ${of('bareMs', 3)} and ${of('barePostgresMs', 3)} ms`,
+    `${kind.name}: ${shown(0, perSecond, 0)}/s, server ${shown(0, cpu, 3)} ms and PostgreSQL ${shown(0, postgres, 3)} ms CPU a call; ` +
+      `floor ${shown(1, perSecond, 0)}/s, ${shown(1, cpu, 3)} and ${shown(1, postgres, 3)} ms`,
   );
-  report.bar(kind.name, ratios, kind.goal);
+  report.bar(
+    kind.name,
+    rounds.map(([one, other]) => perSecond(one) / perSecond(other)),
+    kind.goal,
+  );
 }
 
 /** The first answer must open to a result, or nothing of what follows means anything. */

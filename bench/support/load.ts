@@ -53,6 +53,8 @@ export function connectSender(port: number): { send: Send; close(): void } {
 
 export interface Round {
   readonly calls: number;
+  /** How long all of it took, in milliseconds. */
+  readonly ms: number;
   readonly perSecond: number;
   /** How long each call took, in milliseconds. */
   readonly latencies: number[];
@@ -67,7 +69,7 @@ export async function sendFor(
   send: Send,
   path: string,
   lanes: readonly (readonly Buffer[])[],
-  ms: number,
+  limitMs: number,
 ): Promise<Round> {
   const latencies: number[] = [];
   const begun = performance.now();
@@ -75,12 +77,13 @@ export async function sendFor(
     lanes.map(async (lane) => {
       for (const message of lane) {
         const sent = performance.now();
-        if (sent - begun > ms) return;
+        if (sent - begun > limitMs) return;
         await send(path, message);
         latencies.push(performance.now() - sent);
       }
     }),
   );
   const calls = latencies.length;
-  return { calls, perSecond: (calls / (performance.now() - begun)) * 1000, latencies };
+  const ms = performance.now() - begun;
+  return { calls, ms, perSecond: (calls / ms) * 1000, latencies };
 }
