@@ -8,6 +8,7 @@ import { promisify } from 'node:util';
 import { expect } from 'chai';
 import { createConnectTransport, logIn, registerUser } from '../../src/client/node.ts';
 import { loadConfig } from '../../src/server/config.ts';
+import { COMPILE_CACHE } from '../support/compile_cache.ts';
 import { databaseUrl, startTestServer, type TestServer } from '../support/test_server.ts';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
@@ -118,7 +119,12 @@ describe('the code blocks of the documents', function () {
       cwd: checkout,
       timeout: 30_000,
       // Nothing of this process's environment: it may name certificate authorities of its own.
-      env: { PATH: `${root}node_modules/.bin:${process.env.PATH}`, HOME: checkout, ...more },
+      env: {
+        PATH: `${root}node_modules/.bin:${process.env.PATH}`,
+        ...COMPILE_CACHE,
+        HOME: checkout,
+        ...more,
+      },
     });
     return stdout + stderr;
   }

@@ -7,6 +7,7 @@ import { promisify } from 'node:util';
 import { expect } from 'chai';
 import { createConnectTransport, logIn, registerUser } from '../../src/client/node.ts';
 import { DEFAULT_CONFIG_FILE, readConfig } from '../../src/server/config_sources.ts';
+import { COMPILE_CACHE } from '../support/compile_cache.ts';
 import { freePort } from '../support/free_port.ts';
 import { createTestDatabase, type TestDatabase } from '../support/test_database.ts';
 import { databaseUrl } from '../support/test_server.ts';
@@ -59,6 +60,7 @@ describe('docs/operating.md, typed from top to bottom', function () {
 
   const environment = (): Record<string, string> => ({
     PATH: `${root}node_modules/.bin:${process.env.PATH}`,
+    ...COMPILE_CACHE,
     HOME: directory,
     PASSMANAGER_GRPC_PORT: String(ports.grpc),
     PASSMANAGER_HTTP_PORT: String(ports.http),

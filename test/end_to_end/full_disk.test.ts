@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { createConnectTransport } from '@connectrpc/connect-node';
 import { expect } from 'chai';
 import * as data from '../../gen/passmanager/data/v1/data_service_pb.ts';
+import { COMPILE_CACHE } from '../support/compile_cache.ts';
 import { eventually } from '../support/eventually.ts';
 import { logIn, makeAccount, type RawSession, reasons, refusalOf, register } from '../support/raw_client.ts';
 import { startTestServer } from '../support/test_server.ts';
@@ -40,6 +41,7 @@ async function smallDisk(): Promise<Disk | undefined> {
     {
       env: {
         PATH: process.env.PATH,
+        ...COMPILE_CACHE,
         PASSMANAGER_DATA_DIR: join(directory, 'data'),
         PASSMANAGER_GRPC_PORT: '0',
         PASSMANAGER_HTTP_PORT: '0',

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { expect } from 'chai';
 import { type BackupWorld, contentsOf, createBackupWorld, PASSPHRASE } from '../support/backup_world.ts';
 import { runCli } from '../support/cli.ts';
+import { COMPILE_CACHE } from '../support/compile_cache.ts';
 import { eventually } from '../support/eventually.ts';
 import { createTestDatabase } from '../support/test_database.ts';
 import { databaseUrl } from '../support/test_server.ts';
@@ -29,7 +30,7 @@ describe('a backup or a restore that is killed or interrupted', function () {
     by: NodeJS.Signals = 'SIGKILL',
   ): Promise<void> {
     const child = spawn(process.execPath, [MAIN, ...parameters, '-p', world.at('passphrase')], {
-      env: { PATH: process.env.PATH, TMPDIR: world.directory, ...settings },
+      env: { PATH: process.env.PATH, ...COMPILE_CACHE, TMPDIR: world.directory, ...settings },
       stdio: 'ignore',
     });
     const ended = new Promise<NodeJS.Signals | null>((resolve) =>

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { createConnectTransport, createGrpcTransport } from '@connectrpc/connect-node';
 import { expect } from 'chai';
 import { logIn, markConfidential, registerUser, type Vault } from '../../src/client/node.ts';
+import { COMPILE_CACHE } from '../support/compile_cache.ts';
 import { remove, temporaryDirectory } from '../support/embedded.ts';
 import { eventually } from '../support/eventually.ts';
 import { freePort } from '../support/free_port.ts';
@@ -36,6 +37,7 @@ describe('a rolling restart of two servers behind HAProxy, where that is install
     const child = spawn(process.execPath, [join(root, 'src/server/main.ts')], {
       env: {
         PATH: process.env.PATH,
+        ...COMPILE_CACHE,
         PASSMANAGER_DATABASE_URL: databaseUrl(database),
         PASSMANAGER_KEY_FILE: join(directory, 'key'),
         PASSMANAGER_DATA_DIR: join(directory, `data-${server.grpcPort}`),

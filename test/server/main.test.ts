@@ -11,6 +11,7 @@ import { expect } from 'chai';
 import pg from 'pg';
 import * as data from '../../gen/passmanager/data/v1/data_service_pb.ts';
 import { MIGRATION_LOCK } from '../../src/database/migrator.ts';
+import { COMPILE_CACHE } from '../support/compile_cache.ts';
 import { eventually } from '../support/eventually.ts';
 import { logIn, makeAccount, type RawSession, refusalOf, register } from '../support/raw_client.ts';
 import { createTestDatabase, databaseUrl, type TestDatabase } from '../support/test_database.ts';
@@ -34,6 +35,7 @@ class ServerProcess {
     this.child = spawn(process.execPath, [MAIN], {
       env: {
         PATH: process.env.PATH,
+        ...COMPILE_CACHE,
         PASSMANAGER_DATA_DIR: dataDir,
         PASSMANAGER_GRPC_PORT: '0',
         PASSMANAGER_HTTP_PORT: '0',

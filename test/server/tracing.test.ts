@@ -11,6 +11,7 @@ import * as data from '../../gen/passmanager/data/v1/data_service_pb.ts';
 import { createLogger } from '../../src/server/log.ts';
 import type { CallContext, UnaryRpc } from '../../src/server/rpc.ts';
 import { startTracing } from '../../src/server/tracing.ts';
+import { COMPILE_CACHE } from '../support/compile_cache.ts';
 import { eventually } from '../support/eventually.ts';
 import { fakeRpcs } from '../support/fake_rpcs.ts';
 import { freePort } from '../support/free_port.ts';
@@ -249,6 +250,7 @@ describe('tracing', function () {
         {
           env: {
             PATH: process.env.PATH,
+            ...COMPILE_CACHE,
             PASSMANAGER_DATABASE_URL: databaseUrl(database),
             PASSMANAGER_DATA_DIR: directory,
             PASSMANAGER_GRPC_PORT: '0',

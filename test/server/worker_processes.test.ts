@@ -8,6 +8,7 @@ import { connect as connectTls } from 'node:tls';
 import { createConnectTransport } from '@connectrpc/connect-node';
 import { expect } from 'chai';
 import * as data from '../../gen/passmanager/data/v1/data_service_pb.ts';
+import { COMPILE_CACHE } from '../support/compile_cache.ts';
 import { processesOn, remove, temporaryDirectory } from '../support/embedded.ts';
 import { eventually } from '../support/eventually.ts';
 import { freePort } from '../support/free_port.ts';
@@ -45,7 +46,7 @@ describe('several processes of a server', function () {
 
   const start = (environment: Record<string, string>): void => {
     primary = spawn(process.execPath, [MAIN], {
-      env: { PATH: process.env.PATH, ...environment },
+      env: { PATH: process.env.PATH, ...COMPILE_CACHE, ...environment },
       stdio: ['ignore', 'pipe', 'pipe'],
       detached: true,
     });

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
 import { SERVER_FLAGS, serverProgram } from '../../../src/cli/commands/serve.ts';
+import { COMPILE_CACHE } from '../../support/compile_cache.ts';
 import { eventually } from '../../support/eventually.ts';
 
 const root = new URL('../../../', import.meta.url);
@@ -24,6 +25,7 @@ describe('passmanager serve', function () {
     const main = fileURLToPath(new URL('src/cli/main.ts', root));
     const child = spawn(process.execPath, [main, 'serve'], {
       env: {
+        ...COMPILE_CACHE,
         PASSMANAGER_DATA_DIR: directory,
         PASSMANAGER_GRPC_PORT: '0',
         PASSMANAGER_HTTP_PORT: '0',
