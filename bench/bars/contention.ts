@@ -62,7 +62,7 @@ async function besideChange(report: Report): Promise<void> {
       );
     }
     report.note(
-      `beside a password change of ${ENTRIES} entries, whose client takes much of one of the two cores, a read takes ${median(medians).toFixed(2)} of its time, the slowest of a hundred ${median(slowest).toFixed(2)}`,
+      `beside a password change of ${ENTRIES} entries, whose client takes what is left of the two cores, a read takes ${median(medians).toFixed(2)} of its time, the slowest of a hundred ${median(slowest).toFixed(2)}`,
     );
     close();
   } finally {
