@@ -13,7 +13,7 @@ describe('the report of a copy', () => {
       () => new Promise((resolve) => setTimeout(() => resolve('copied'), 30)),
     );
     expect(done).to.equal('copied');
-    expect(milliseconds).to.be.within(25, 5_000);
+    expect(milliseconds).to.be.at.least(25);
     expect(Number.isInteger(milliseconds)).to.equal(true);
     expect(formatSeconds(1_349)).to.equal('1.3 s');
   });
