@@ -20,11 +20,12 @@ import {
 } from './errors.ts';
 import { type LocalVault, openLocalVault } from './local_vault.ts';
 import {
+  BRIEF_LIMITS,
+  discardLogin,
   type KeptSecret,
   type Login,
   type LoginContext,
   openSession,
-  type RequestedLimits,
 } from './login.ts';
 import { changePassword, type PasswordChangeOptions, type PasswordChangeReport } from './password_change.ts';
 import type { CallContext } from './public_call.ts';
@@ -108,9 +109,6 @@ export async function openVault(context: CallContext, options: LogInOptions): Pr
     header?.vaultKey.fill(0);
   }
 }
-
-/** What a log-in that serves one purpose asks for. */
-const BRIEF: RequestedLimits = { maximumRequests: 10n, expirySeconds: 300n };
 
 export class Vault {
   readonly #renewal: Renewal;
@@ -405,7 +403,7 @@ export class Vault {
     { password, signal }: { password: string; signal?: AbortSignal },
     work: (keeper: SessionKeeper, signal: AbortSignal | undefined) => Promise<void>,
   ): Promise<void> {
-    const login = await openSession({ ...this.#context, limits: BRIEF, signal }, { password });
+    const login = await openSession({ ...this.#context, limits: BRIEF_LIMITS, signal }, { password });
     login.masterKey?.fill(0);
     login.kept.srpSecret.fill(0);
     const keeper = new SessionKeeper({ ...this.#context, session: login.session });
@@ -428,12 +426,10 @@ export class Vault {
     if (!isDoubtful) return this.#context.usernameHash;
     try {
       const login = await openSession(
-        { ...this.#context, usernameHash: newUsernameHash, limits: BRIEF, signal },
+        { ...this.#context, usernameHash: newUsernameHash, limits: BRIEF_LIMITS, signal },
         { password },
       );
-      login.masterKey?.fill(0);
-      login.kept.srpSecret.fill(0);
-      login.session.close();
+      discardLogin(login);
       return newUsernameHash;
     } catch (error) {
       if (error instanceof WrongCredentialsError) return this.#context.usernameHash;
