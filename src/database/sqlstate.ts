@@ -67,6 +67,13 @@ export const SQLSTATE_TABLE: ReadonlyMap<string, FaultKind> = new Map([
   ['53', 'outage'], // insufficient resources
 ]);
 
+/** SQLSTATE undefined_table and undefined_column. */
+const FOREIGN_SCHEMA: ReadonlySet<string | undefined> = new Set(['42P01', '42703']);
+
+/** Whether a statement failed for want of this version's tables. */
+export const isForeignSchemaError = (error: unknown): boolean =>
+  error instanceof DatabaseFault && FOREIGN_SCHEMA.has(error.sqlState);
+
 /** What an error of the driver means, for work that was `sent` or for a connection that was still being made. */
 export function toFault(error: unknown, sent: boolean): DatabaseFault {
   if (error instanceof DatabaseFault) return error;
