@@ -61,7 +61,7 @@ const CONNECT_TIMEOUT_MS = 5_000;
 const CONFLICT_ATTEMPTS = 5;
 
 /** One statement of a transaction of the query builder, errors as faults. */
-async function run(
+async function runIn(
   target: { executeQuery(query: CompiledQuery): Promise<{ rows: unknown[] }> },
   text: string,
   parameters: readonly unknown[],
@@ -214,7 +214,8 @@ export class Database {
       return await this.em().transactional(async (em) => {
         const context = em.getTransactionContext() as unknown as Kysely<unknown>;
         let savepoints = 0;
-        const execute = (text: string, parameters: readonly unknown[]) => run(context, text, parameters);
+        const execute = (text: string, parameters: readonly unknown[]) =>
+          runIn(context, text, parameters);
         const { around } = this.#options;
         try {
           return await work({
