@@ -1,5 +1,4 @@
 /** UserService: making, renaming and ending accounts. */
-import { createHash } from 'node:crypto';
 import { LockMode, raw } from '@mikro-orm/core';
 import type { EntityManager } from '@mikro-orm/postgresql';
 import type {
@@ -10,6 +9,7 @@ import type {
 import { recordEvent } from '../database/audit_log.ts';
 import type { Database, Row, Transaction } from '../database/database.ts';
 import { Invite, User } from '../database/entities/index.ts';
+import { inviteHash } from '../database/invites.ts';
 import type { ServerKeys } from '../database/server_keys.ts';
 import { DatabaseFault } from '../database/sqlstate.ts';
 import {
@@ -163,7 +163,7 @@ export class UserHandler implements HandlerOf<typeof UserService> {
 
 /** Takes an invite for a name. One that this very name has used passes again; rolled back with the registration. */
 async function claimInvite(em: EntityManager, inviteCode: string, usernameLookup: Buffer): Promise<void> {
-  const codeHash = createHash('sha256').update(inviteCode).digest();
+  const codeHash = inviteHash(inviteCode);
   const invite = await em.findOne(
     Invite,
     { codeHash, $or: [{ usedBy: usernameLookup }, { usedBy: null, ...notExpired() }] },
