@@ -13,7 +13,7 @@ import { ConnectionIntake } from './connection_intake.ts';
 import { createCors } from './cors.ts';
 import { type Door, type DoorLimits, type DoorOptions, peerAddress } from './door.ts';
 import { healthRpcs } from './health.ts';
-import type { Readiness } from './rpc.ts';
+import type { Readiness } from './readiness.ts';
 import { guardStreams } from './stream_guard.ts';
 import { showTls, type TlsIdentity } from './tls.ts';
 
