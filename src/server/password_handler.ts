@@ -42,7 +42,7 @@ import { DELETE_ALL_SESSIONS, DELETE_ATTEMPTS } from '../database/user_statement
 import { passwordChangeContext, passwordCommitContext, pendingDigest } from '../protocol/handshake.ts';
 import { privateExponent } from '../protocol/srp.ts';
 import { type CredentialRow, CredentialSealer, type Credentials } from './credentials.ts';
-import { batchGetResult, type EntryRow, entryMessage } from './data_handler.ts';
+import { batchGetResult, type EntryRow, entryMessage } from './entry_messages.ts';
 import {
   entryAlreadyUpdated,
   fieldNotFound,
