@@ -22,6 +22,7 @@ import {
 import type { UniversalHandler, UniversalServerResponse } from '@connectrpc/connect/protocol';
 import { capConnectTimeout, capGrpcTimeout } from './deadline.ts';
 import type { DoorLimits } from './door.ts';
+import { drained } from './drained.ts';
 import {
   incorrectParameters,
   RpcError,
@@ -372,17 +373,4 @@ function writePart(response: HttpResponse, part: Uint8Array): boolean {
 
 function addTrailers(response: HttpResponse, { trailer }: UniversalServerResponse): void {
   if (trailer !== undefined) response.addTrailers(Object.fromEntries(trailer));
-}
-
-/** Waits until the response takes more, or is gone. */
-function drained(response: HttpResponse): Promise<void> {
-  return new Promise((resolve) => {
-    const done = () => {
-      response.off('drain', done);
-      response.off('close', done);
-      resolve();
-    };
-    response.on('drain', done);
-    response.on('close', done);
-  });
 }

@@ -28,6 +28,7 @@ import { ConnectionGuard } from './connection_guard.ts';
 import { ConnectionIntake } from './connection_intake.ts';
 import { capGrpcTimeout } from './deadline.ts';
 import { type Door, type DoorLimits, type DoorOptions, peerAddress } from './door.ts';
+import { drained } from './drained.ts';
 import {
   incorrectParameters,
   RpcError,
@@ -273,20 +274,6 @@ function serveStream(
       .catch((error: unknown) => log.error({ err: error, rpc: rpc.path }, 'a stream could not be ended'))
       .finally(() => streams.close(controller));
   };
-}
-
-/** Waits until the stream takes more, or is gone. */
-function drained(call: ServerWritableStream<Buffer, Message>): Promise<void> {
-  return new Promise((resolve) => {
-    const done = () => {
-      call.off('drain', done);
-      call.off('close', done);
-      resolve();
-    };
-    call.on('drain', done);
-    call.on('close', done);
-    if (call.destroyed) done();
-  });
 }
 
 function serializer(output: DescMessage): (message: Message) => Buffer {
