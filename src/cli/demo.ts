@@ -20,7 +20,7 @@ import { embeddedConnection } from '../database/embedded/embedded_postgres.ts';
 import { frame, sha256 } from '../protocol/bytes.ts';
 import { usernameHash } from '../protocol/username.ts';
 import type { Config } from '../server/config.ts';
-import { packageRoot } from '../server/version.ts';
+import { packageRoot } from '../server/package.ts';
 
 /** Where the demonstration speaks. */
 export interface Stage {

@@ -27,6 +27,7 @@ import type { Logger } from './log.ts';
 import { type MetricSources, Metrics } from './metrics.ts';
 import { createMetricsDoor, type MetricsDoor } from './metrics_door.ts';
 import { observedRpcs } from './observed_rpcs.ts';
+import { packageOfProgram } from './package.ts';
 import { PasswordHandler } from './password_handler.ts';
 import { serviceRpcs } from './pipeline.ts';
 import { DatabaseRateLimits, NO_RATE_LIMITS } from './rate_limits.ts';
@@ -40,7 +41,6 @@ import { readTlsFiles } from './tls.ts';
 import { TlsRenewal } from './tls_renewal.ts';
 import type { Tracing } from './tracing.ts';
 import { UserHandler } from './user_handler.ts';
-import { packageOfProgram } from './version.ts';
 
 /** What a running server is made with beside its configuration. Times in milliseconds. */
 export interface ServerParts {
