@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { PASSPHRASE_CHARACTERS } from '../database/backup/backup_seal.ts';
 import { type ProxyHeader, parseNetwork } from './client_address.ts';
 import { LOG_LEVELS, type LogLevel } from './log.ts';
+import { LOG_FILE_MEGABYTES, LOG_FILES_KEPT } from './log_file.ts';
 
 /** What the server is told from outside. Sizes in bytes. */
 export interface Config {
@@ -27,7 +28,7 @@ export interface Config {
   readonly metricsAddress: { readonly host: string; readonly port: number } | undefined;
   /** None: no call is traced. */
   readonly tracing: TracingSettings | undefined;
-  readonly registration: 'open' | 'invite' | 'closed';
+  readonly registration: Registration;
   /** Processes that share the ports. */
   readonly workers: number;
   readonly srpWorkers: number;
@@ -43,6 +44,9 @@ export interface Config {
   readonly backup: BackupSettings | undefined;
   readonly limits: Limits;
 }
+
+/** Who may make an account: everybody, who has an invite, or nobody. */
+export type Registration = 'open' | 'invite' | 'closed';
 
 /** Traces of calls, for a collector that speaks OTLP over HTTP. */
 export interface TracingSettings {
@@ -266,7 +270,7 @@ export const SETTINGS = {
   logFile: setting(
     'LOG_FILE',
     '',
-    'Where the log goes: a file that is rotated at 10 MB, with nine older ones. None: stderr.',
+    `Where the log goes: a file that is rotated at ${LOG_FILE_MEGABYTES} MB, with ${LOG_FILES_KEPT} older ones. None: stderr.`,
     path,
   ),
   metricsAddress: setting(

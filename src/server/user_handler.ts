@@ -19,6 +19,7 @@ import {
   FIND_CREDENTIALS,
 } from '../database/user_statements.ts';
 import { HISTORY_ID_BYTES } from '../protocol/sizes.ts';
+import type { Registration } from './config.ts';
 import { type CredentialRow, CredentialSealer, type Credentials } from './credentials.ts';
 import { registrationRefused, tooManyRequests, usernameExists } from './errors.ts';
 import type { HandlerOf, PublicCall } from './pipeline.ts';
@@ -28,9 +29,6 @@ import type { RevisionFeed } from './revision_feed.ts';
 
 /** The advisory lock of registrations where accounts are counted. */
 const QUOTA_LOCK = 7_283_115_410n;
-
-/** Who may make an account: everybody, who has an invite, or nobody. */
-export type Registration = 'open' | 'invite' | 'closed';
 
 export class UserHandler implements HandlerOf<typeof UserService> {
   readonly #database: Database;
