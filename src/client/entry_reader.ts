@@ -32,6 +32,7 @@ export interface ProgressOptions {
 /** The most names a page. */
 const PAGE_SIZE = 1000;
 
+/** Reads over a session, and has the local copy follow. Throws what SessionKeeper.call does. */
 export class EntryReader {
   readonly #keeper: SessionKeeper;
   readonly #local: LocalVault;

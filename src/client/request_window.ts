@@ -4,6 +4,7 @@
  */
 import { REPLAY_WINDOW_NUMBERS, REQUEST_NUMBER_LIMIT } from '../protocol/sizes.ts';
 
+/** The numbers of one session. */
 export class RequestWindow {
   #next = 0n;
   readonly #limit: bigint;

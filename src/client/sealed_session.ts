@@ -65,6 +65,7 @@ export async function sessionSealKeys(sessionKey: Uint8Array): Promise<SessionSe
   return keys;
 }
 
+/** One session, with its keys: each request gets a number and a seal of its own. */
 export class SealedSession {
   /** The session's id, in the server's words; public. */
   readonly id: string;

@@ -110,6 +110,10 @@ export async function openVault(context: CallContext, options: LogInOptions): Pr
   }
 }
 
+/**
+ * An open vault. What asks the server throws ServerRefusalError and its kinds, UnavailableError and SessionEndedError; what
+ * needs the server or the vault key throws ClosedError after close().
+ */
 export class Vault {
   readonly #renewal: Renewal;
   readonly #local: LocalVault;

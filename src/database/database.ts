@@ -38,6 +38,7 @@ export interface Transaction extends Executor {
   savepoint<T>(work: () => Promise<T>): Promise<T>;
 }
 
+/** What a database is opened with. */
 export interface DatabaseOptions {
   readonly connection: ConnectionOptions;
   /** Connections of the durable pool; the one for reads has half as many. Default 10. */
@@ -125,6 +126,7 @@ class PoolExecutor implements Executor {
   }
 }
 
+/** An open database: its pools, the entity manager above them, and its listeners. */
 export class Database {
   readonly orm: MikroORM;
   /** Statements whose commit is on disk when they return. */
@@ -214,8 +216,7 @@ export class Database {
       return await this.em().transactional(async (em) => {
         const context = em.getTransactionContext() as unknown as Kysely<unknown>;
         let savepoints = 0;
-        const execute = (text: string, parameters: readonly unknown[]) =>
-          runIn(context, text, parameters);
+        const execute = (text: string, parameters: readonly unknown[]) => runIn(context, text, parameters);
         const { around } = this.#options;
         try {
           return await work({

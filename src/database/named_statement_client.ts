@@ -16,6 +16,7 @@ export function statementName(text: string): string {
   return name;
 }
 
+/** Takes the place of pg’s client in a pool. */
 export class NamedStatementClient extends WatchedClient {
   /** Names of what batches have prepared; pg keeps those of single statements. */
   readonly #prepared = new Set<string>();

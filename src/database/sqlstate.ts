@@ -22,6 +22,7 @@ export const FAULT_KINDS = [
   'staleStatement',
   'unexpected',
 ] as const;
+/** One of them. */
 export type FaultKind = (typeof FAULT_KINDS)[number];
 
 /** A statement or transaction that failed. Its message names the state, never a value. */

@@ -34,7 +34,9 @@ import { MAX_STATUS_BYTES, statusBytes } from './grpc_status.ts';
 import type { Logger } from './log.ts';
 import { type CallContext, READ_OPTIONS, type Rpc, type StreamingRpc, type UnaryRpc } from './rpc.ts';
 
+/** A request of either version of HTTP. */
 export type HttpRequest = IncomingMessage | Http2ServerRequest;
+/** A response of either version of HTTP. */
 export type HttpResponse = ServerResponse | Http2ServerResponse;
 
 /** Serves one request to an RPC path. Never rejects. */

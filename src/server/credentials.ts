@@ -37,6 +37,7 @@ export interface CredentialRow extends LoginCredentialRow {
   readonly encrypted_vault_header: Buffer;
 }
 
+/** Seals credentials column by column, and opens them. */
 export class CredentialSealer {
   readonly #sealer: ColumnSealer;
 

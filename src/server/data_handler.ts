@@ -70,6 +70,7 @@ type FieldName = (index: number, field: string) => string;
 const alone: FieldName = (_index, field) => field;
 const inBatch: FieldName = (index, field) => `entries[${index}].${field}`;
 
+/** A method for each RPC. A write of one entry is one statement, and a transaction where that did nothing. */
 export class DataHandler implements HandlerOf<typeof DataService> {
   readonly #gate: RequestGate;
   readonly #feed: RevisionFeed;

@@ -74,6 +74,7 @@ const HANDSHAKES_WAITING = 64;
 /** How many requests a change of n entries may take: get and update each of them twice, and some more. */
 const changeRequests = (entries: number): number => 4 * entries + 100;
 
+/** A method for each RPC; each runs one transaction of the gate. */
 export class PasswordHandler implements HandlerOf<typeof PasswordService> {
   readonly #gate: RequestGate;
   readonly #feed: RevisionFeed;

@@ -45,4 +45,5 @@ export interface StreamingRpc {
   call(request: Message, context: CallContext): AsyncIterable<Message>;
 }
 
+/** What a door serves. */
 export type Rpc = UnaryRpc | StreamingRpc;

@@ -6,6 +6,7 @@ import { readTlsFiles, type TlsIdentity } from './tls.ts';
 /** How often the files are read, in milliseconds. */
 export const TLS_RENEWAL_MS = 60_000;
 
+/** Looks at the files at an interval, and when it is told to. */
 export class TlsRenewal {
   readonly #files: NonNullable<Config['tls']>;
   readonly #show: (identity: TlsIdentity) => void;

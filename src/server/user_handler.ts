@@ -30,6 +30,7 @@ import type { RevisionFeed } from './revision_feed.ts';
 /** The advisory lock of registrations where accounts are counted. */
 const QUOTA_LOCK = 7_283_115_410n;
 
+/** A method for each RPC; each runs one transaction. */
 export class UserHandler implements HandlerOf<typeof UserService> {
   readonly #database: Database;
   readonly #gate: RequestGate;

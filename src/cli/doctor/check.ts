@@ -42,9 +42,13 @@ export interface Check {
   look(subject: Subject): Promise<Finding> | Finding;
 }
 
+/** Nothing is to be done. */
 export const good = (detail: string): Finding => ({ state: 'good', detail, advice: '' });
+/** Worth a look; `advice` says what to do. */
 export const warning = (detail: string, advice: string): Finding => ({ state: 'warning', detail, advice });
+/** Broken; `advice` says what to do. */
 export const failure = (detail: string, advice: string): Finding => ({ state: 'failure', detail, advice });
+/** Not looked at; `detail` says why. */
 export const skipped = (detail: string): Finding => ({ state: 'skipped', detail, advice: '' });
 
 /** How long one check may take, in milliseconds. */

@@ -26,6 +26,7 @@ const one = async (database: Database, text: string): Promise<Row> =>
 const setting = async (database: Database, name: string): Promise<string> =>
   (await one(database, `select current_setting('${name}') as value`)).value as string;
 
+/** The first one is whether there is a database at all; the others are skipped without. */
 export const DATABASE_CHECKS: readonly Check[] = [
   {
     name: 'database',

@@ -15,6 +15,7 @@ const NOT_RUNNING =
 /** Seconds for which an invite of the doctor is good. */
 const INVITE_SECONDS = 120;
 
+/** Those of round trips make an account of their own, and delete it. */
 export const DOOR_CHECKS: readonly Check[] = [
   {
     name: 'http_door',
@@ -140,9 +141,7 @@ async function roundTrip(door: DoorClient, { config, database, url }: Subject): 
     if (userId !== undefined && !isRegistered)
       await database!.writes.execute('delete from audit_events where user_id = $1', [userId]);
     if (invite !== undefined)
-      await database!.writes.execute('delete from invites where code_hash = $1', [
-        inviteHash(invite.code),
-      ]);
+      await database!.writes.execute('delete from invites where code_hash = $1', [inviteHash(invite.code)]);
   }
 }
 

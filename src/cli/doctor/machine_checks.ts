@@ -20,6 +20,7 @@ const DISK_WARNING_BYTES = 2 * 2 ** 30;
 /** Memory that the server and the embedded PostgreSQL take when calm, with room for one burst. In bytes. */
 const MEMORY_WARNING_BYTES = 128 * 2 ** 20;
 
+/** They need no database. */
 export const MACHINE_CHECKS: readonly Check[] = [
   {
     name: 'node_version',

@@ -33,6 +33,7 @@ export interface EmbeddedPostgres {
   stop(): Promise<void>;
 }
 
+/** What PostgreSQL is started with. */
 export interface EmbeddedPostgresOptions {
   /** Made (mode 0700) where it is missing. */
   readonly dataDir: string;

@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { EventLog } from '../event_log.ts';
 import { type Exit, endChild, type GuardedChild } from './guarded_child.ts';
 
+/** What is kept running, and how. */
 export interface SupervisorParts {
   /** Starts the child and resolves when it serves. Rejects when it does not; nothing is left running then. */
   readonly launch: (signal: AbortSignal) => Promise<GuardedChild>;
@@ -16,6 +17,7 @@ export interface SupervisorParts {
   readonly lastingMs?: number;
 }
 
+/** Starts one child after another, until it is stopped. */
 export class Supervisor {
   readonly #parts: Required<SupervisorParts>;
   readonly #stopping = new AbortController();
