@@ -16,7 +16,6 @@ const ARROWS: Record<string, readonly string[]> = {
   'src/database': ['src/protocol'],
   'src/server': ['src/database', 'src/protocol', 'gen/passmanager'],
   'src/cli': ['src/client', 'src/server', 'src/database', 'src/protocol', 'gen/passmanager'],
-  'src/web': ['src/client', 'src/protocol', 'gen/passmanager'],
 };
 
 /** What each folder that browsers load may take from npm; node.ts and what only it uses are for Node. */
@@ -133,11 +132,11 @@ describe('the structure', () => {
     expect(offences(sources, forbiddenArrows)).to.deep.equal([]);
   });
 
-  it('has no module of Node’s in protocol, contract, client and web', () => {
+  it('has no module of Node’s in protocol, contract and client', () => {
     // Native gRPC is for Node alone, and only Node's entry point loads it.
     const shared = sources.filter(
       ({ path }) =>
-        /^src\/(protocol|contract|client|web)\//.test(path) && path !== 'src/client/grpc_transport.ts',
+        /^src\/(protocol|contract|client)\//.test(path) && path !== 'src/client/grpc_transport.ts',
     );
     expect(shared).not.to.have.length(0);
     expect(offences(shared, nodeModules)).to.deep.equal([]);
