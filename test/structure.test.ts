@@ -22,14 +22,12 @@ const ARROWS: Record<string, readonly string[]> = {
 const BROWSER_PACKAGES =
   /^(@bufbuild\/protobuf|@connectrpc\/connect|@connectrpc\/connect-web|@noble\/hashes|hash-wasm|csv-parse\/browser)(\/|$)/;
 
-/** The modules that turn an RpcError into a status, and the two services that are not ours. */
+/** The table of errors, the modules that turn an RpcError into a status, and reflection, whose errors are not ours. */
 const MAKES_STATUS = new Set([
   'src/server/errors.ts',
-  'src/server/grpc_status.ts',
-  'src/server/grpc_door.ts',
+  'src/server/grpc_error_response.ts',
   'src/server/connect_adapter.ts',
   'src/server/reflection.ts',
-  'src/server/health.ts',
 ]);
 const STATUS_NAMES: Record<string, readonly string[]> = {
   '@connectrpc/connect': ['ConnectError', 'Code'],

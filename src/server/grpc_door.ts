@@ -11,16 +11,12 @@ import { type DescMessage, fromBinary, type Message, toBinary } from '@bufbuild/
 import {
   type handleServerStreamingCall,
   type handleUnaryCall,
-  Metadata,
+  type Metadata,
   Server,
   ServerCredentials,
-  type ServerErrorResponse,
-  type ServerInterceptingCall,
-  type ServerInterceptor,
   type ServerUnaryCall,
   type ServerWritableStream,
   setLogger,
-  status,
 } from '@grpc/grpc-js';
 import { BodyBudget } from './body_budget.ts';
 import type { ClientAddresses } from './client_address.ts';
@@ -32,12 +28,11 @@ import { drained } from './drained.ts';
 import {
   incorrectParameters,
   RpcError,
-  statusText,
   temporaryOutage,
   tooManyRequests,
   unexpectedError,
 } from './errors.ts';
-import { MAX_STATUS_BYTES, STATUS_DETAILS_KEY, statusBytes } from './grpc_status.ts';
+import { errorResponse, typedStatuses } from './grpc_error_response.ts';
 import { healthRpcs } from './health.ts';
 import type { Logger } from './log.ts';
 import { OpenStreams } from './open_streams.ts';
@@ -283,17 +278,6 @@ function serializer(output: DescMessage): (message: Message) => Buffer {
   };
 }
 
-function errorResponse(error: RpcError): ServerErrorResponse {
-  const metadata = new Metadata();
-  const bytes = statusBytes(error);
-  if (bytes.length <= MAX_STATUS_BYTES) metadata.set(STATUS_DETAILS_KEY, Buffer.from(bytes));
-  return Object.assign(new Error(error.message), {
-    code: error.status as number,
-    details: error.message,
-    metadata,
-  });
-}
-
 /** The pipeline throws nothing else, but a door that trusts it would leave calls without an answer. */
 function asRpcError(error: unknown, rpc: Rpc, log: Logger): RpcError {
   if (error instanceof RpcError) return error;
@@ -329,40 +313,6 @@ function headerRules(
         capGrpcTimeout(String(timeout), cap ?? limits.maxUnaryDeadlineMs) ?? 'malformed';
     }
   };
-}
-
-/**
- * Gives the statuses that grpc-js makes by itself the contract's form: a constant text, and the typed detail where the
- * contract has one. grpc-js sends them through its call object's own sendStatus, past every regular interceptor, so that
- * is what is replaced.
- */
-const typedStatuses: ServerInterceptor = (_method, call) => {
-  const sendStatus = call.sendStatus.bind(call);
-  call.sendStatus = (answer) => {
-    if (answer.code === status.OK || answer.metadata?.get(STATUS_DETAILS_KEY).length) sendStatus(answer);
-    else sendStatus(libraryStatus(answer.code, String(answer.details)));
-  };
-  return call as ServerInterceptingCall;
-};
-
-function libraryStatus(
-  code: status,
-  details: string,
-): { code: status; details: string; metadata: Metadata | null } {
-  if (code === status.RESOURCE_EXHAUSTED) return statusOf(tooManyRequests().inClear());
-  if (
-    details.startsWith('Received no request message') ||
-    details.startsWith('Received a second request message') ||
-    details.startsWith('Invalid grpc-timeout value')
-  ) {
-    return statusOf(incorrectParameters().inClear());
-  }
-  return { code, details: statusText(code as number), metadata: null };
-}
-
-function statusOf(error: RpcError): { code: status; details: string; metadata: Metadata } {
-  const { code, details, metadata } = errorResponse(error);
-  return { code: code as status, details: details as string, metadata: metadata as Metadata };
 }
 
 /**
