@@ -2,7 +2,8 @@
 import { mkdir } from 'node:fs/promises';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { moveDatabase } from '../../database/backup/backup.ts';
-import { isPostgresUrl, keyFileOf } from '../../server/config.ts';
+import { keyFileOf } from '../../server/config.ts';
+import { isPostgresUrl } from '../../server/setting_values.ts';
 import type { CliContext } from '../context.ts';
 import { formatRowCounts, showProgress } from '../copy_report.ts';
 import { interruptible } from '../interruption.ts';
