@@ -10,11 +10,7 @@ import {
   NEW_HISTORY,
   PURGE_TOMBSTONES,
 } from '../database/housekeeping_statements.ts';
-import {
-  CLOSE_CHANGE,
-  DELETE_CHANGE_SESSIONS,
-  DROP_NEW_BYTES,
-} from '../database/password_change_statements.ts';
+import { closeChange } from '../database/password_changes.ts';
 import { DELETE_OLD_COUNTERS, DELETE_OLD_NETWORKS } from '../database/rate_statements.ts';
 import type { RandomBytes } from '../protocol/bytes.ts';
 import { HISTORY_ID_BYTES } from '../protocol/sizes.ts';
@@ -103,10 +99,7 @@ export class Housekeeping {
       const { rows } = await transaction.execute(LOCK_EXPIRED_CHANGES, [1]);
       const user = rows[0];
       if (user === undefined) return false;
-      await transaction.execute(CLOSE_CHANGE, [user.id]);
-      const { rows: sessions } = await transaction.execute(DELETE_CHANGE_SESSIONS, [user.id]);
-      await transaction.execute(DROP_NEW_BYTES, [user.id]);
-      for (const { id } of sessions) this.#sessionKeys.forget(id as string);
+      for (const id of await closeChange(transaction, user.id as string)) this.#sessionKeys.forget(id);
       return true;
     });
   }
