@@ -20,12 +20,12 @@ import {
 } from './recovery_code.ts';
 
 /** What a key is for: sealing columns, or hiding names. */
-export const PURPOSE_SEALING = 1;
+const PURPOSE_SEALING = 1;
 const PURPOSE_LOOKUP = 2;
 /** What a key does: the active one seals, a retired one opens, a staged one opens and is about to seal. */
-export const STATE_ACTIVE = 1;
-export const STATE_RETIRED = 2;
-export const STATE_STAGED = 3;
+const STATE_ACTIVE = 1;
+const STATE_RETIRED = 2;
+const STATE_STAGED = 3;
 const RATE_KEY_BYTES = 16;
 
 interface KeyRow extends Row {

@@ -74,7 +74,7 @@ export function invitesCommand(context: CliContext): Command {
 }
 
 /** An id that names no open invite. */
-export class NoSuchInviteError extends Error {
+class NoSuchInviteError extends Error {
   constructor(message: string) {
     super(message);
     this.name = 'NoSuchInviteError';

@@ -17,7 +17,7 @@ export interface BackupKdf {
 }
 
 /** 64 MiB three times over, as for a vault. */
-export const BACKUP_KDF: BackupKdf = { memoryKib: 65_536, iterations: 3, parallelism: 1 };
+const BACKUP_KDF: BackupKdf = { memoryKib: 65_536, iterations: 3, parallelism: 1 };
 
 /** What a header may ask of the machine that opens it. */
 const MOST_WORK: BackupKdf = { memoryKib: 2 ** 20, iterations: 16, parallelism: 16 };
