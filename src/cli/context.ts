@@ -8,8 +8,10 @@ import {
 } from '../server/config_sources.ts';
 import type { Terminal } from './terminal.ts';
 
+/** Variables by name. */
 export type Environment = Readonly<Record<string, string | undefined>>;
 
+/** The terminal, the environment, and how the command ends. */
 export class CliContext {
   readonly terminal: Terminal;
   readonly environment: Environment;

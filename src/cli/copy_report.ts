@@ -1,4 +1,4 @@
-/** What commands that copy a whole database show: how far they are, what they copied, and how long it took. */
+/** What commands that copy a whole database show: how far they are, and what they copied. */
 import type { Progress } from '../database/backup/snapshot.ts';
 import { formatTable } from './table.ts';
 import type { Terminal } from './terminal.ts';
@@ -17,13 +17,3 @@ export const formatRowCounts = (
     ['TABLE', 'ROWS'],
     tables.map(({ table, rows }) => [table, rows]),
   );
-
-/** What `work` answers, and the whole milliseconds that it took. Throws what `work` does. */
-export async function timed<T>(work: () => Promise<T>): Promise<{ done: T; milliseconds: number }> {
-  const begin = performance.now();
-  const done = await work();
-  return { done, milliseconds: Math.round(performance.now() - begin) };
-}
-
-/** `1.3 s`. */
-export const formatSeconds = (milliseconds: number): string => `${(milliseconds / 1_000).toFixed(1)} s`;

@@ -1,7 +1,7 @@
 /**
- * Plays the main job against the running server, through the client library: register, log
- * in, import a browser's password export, search, edit, change the password, read all again, and then look at what the
- * server's own tables hold of it. Deletes its account at the end.
+ * Plays the main job against the running server, through the client library: register, log in, import a browser's password
+ * export, search, edit, change the password, read all again, and then look at what the server's own tables hold of it.
+ * Deletes its account at the end.
  */
 import { randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
@@ -15,12 +15,14 @@ import {
   registerUser,
   type Vault,
 } from '../client/node.ts';
-import { type Database, openDatabase } from '../database/database.ts';
-import { embeddedConnection } from '../database/embedded/embedded_postgres.ts';
+import type { Database } from '../database/database.ts';
 import { frame, sha256 } from '../protocol/bytes.ts';
 import { usernameHash } from '../protocol/username.ts';
 import type { Config } from '../server/config.ts';
-import { packageRoot } from '../server/version.ts';
+import { packageRoot } from '../server/package.ts';
+import { doorUrl } from './doctor/doors.ts';
+import { timed } from './timed.ts';
+import { withDatabase } from './with_database.ts';
 
 /** Where the demonstration speaks. */
 export interface Stage {
@@ -51,8 +53,7 @@ export async function runDemo(
   stage: Stage,
 ): Promise<DemoReport> {
   const entries = await readExport(file);
-  const url = `${config.tls === undefined ? 'http' : 'https'}://${config.host}:${config.grpcPort}`;
-  const transport = createGrpcTransport({ url });
+  const transport = createGrpcTransport({ url: doorUrl(config, config.grpcPort) });
   const username = `demo-${randomUUID()}@example.com`;
   const [password, newPassword] = ['correct horse battery staple', 'Tr0ub4dor & 3 more words'];
   try {
@@ -72,7 +73,7 @@ export async function runDemo(
         for (const { name } of found.slice(0, 3)) stage.say(`    ${name}`);
       });
       await step(stage, 'editing it', () =>
-        vault.update(imported.value[0]!, { notes: 'edited by the demonstration' }),
+        vault.update(imported.done[0]!, { notes: 'edited by the demonstration' }),
       );
       const changed = await timed(() =>
         step(stage, 'changing the password: a new vault key, every entry encrypted anew, one commit', () =>
@@ -89,7 +90,12 @@ export async function runDemo(
       );
       await step(stage, 'reading everything', () => verify(vault, entries));
       const seen = await whatTheServerSees(config, entries, username, stage);
-      return { entries: entries.length, importMs: imported.ms, passwordChangeMs: changed.ms, ...seen };
+      return {
+        entries: entries.length,
+        importMs: imported.milliseconds,
+        passwordChangeMs: changed.milliseconds,
+        ...seen,
+      };
     } finally {
       await step(stage, 'deleting the account', () => vault.deleteAccount({ password: newPassword })).catch(
         () => vault.deleteAccount({ password }),
@@ -125,15 +131,9 @@ const open = (transport: GrpcTransport, username: string, password: string): Pro
 
 async function step<T>(stage: Stage, name: string, work: () => Promise<T>): Promise<T> {
   stage.say(`• ${name}`);
-  const { value, ms } = await timed(work);
-  stage.say(`  ${Math.round(ms)} ms`);
-  return value;
-}
-
-async function timed<T>(work: () => Promise<T>): Promise<{ value: T; ms: number }> {
-  const start = performance.now();
-  const value = await work();
-  return { value, ms: performance.now() - start };
+  const { done, milliseconds } = await timed(work);
+  stage.say(`  ${milliseconds} ms`);
+  return done;
 }
 
 /** Throws unless the vault holds just what was imported, the first entry edited. */
@@ -153,10 +153,7 @@ async function whatTheServerSees(
   username: string,
   stage: Stage,
 ): Promise<Pick<DemoReport, 'tableBytes' | 'searchedTexts' | 'foundTexts'>> {
-  const embedded = config.databaseUrl === undefined ? embeddedConnection(config.dataDir) : undefined;
-  const connection = embedded?.connection ?? { connectionString: config.databaseUrl! };
-  const database = await openDatabase({ connection, poolSize: 1, pgbouncer: config.pgbouncer });
-  try {
+  return withDatabase(config, async (database) => {
     stage.say('• what the server’s own tables hold');
     const dump = await dumpTables(database, stage);
     const secrets = entries.flatMap(({ name, website, username: account, password, notes }) =>
@@ -171,10 +168,7 @@ async function whatTheServerSees(
     const searched = texts.size + hashes.length;
     stage.say(`  ${dump.length} bytes searched for ${searched} clear texts of this export: ${found} found`);
     return { tableBytes: dump.length, searchedTexts: searched, foundTexts: found };
-  } finally {
-    await database.close();
-    embedded?.close();
-  }
+  });
 }
 
 /** Every column of every row as bytes; a line about each table. */

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 /** The edge of the `passmanager` command: streams, environment and exit code. */
-import { packageOfProgram } from '../server/version.ts';
+import { isBelow, oldestNode, packageOfProgram } from '../server/package.ts';
 import { createTerminal } from './terminal.ts';
 
 // Who reads what is said may have read enough: `passmanager stats | head -1`.
@@ -12,7 +12,7 @@ for (const stream of [process.stdout, process.stderr])
 const { engines, version } = packageOfProgram();
 const terminal = createTerminal({ input: process.stdin, output: process.stdout, errors: process.stderr });
 
-if (isOlder(process.versions.node, engines.node.replace('>=', ''))) {
+if (isBelow(process.versions.node, oldestNode())) {
   terminal.note(
     `passmanager runs on Node ${engines.node}, and this is ${process.versions.node}: run it by npx, which finds the right one`,
   );
@@ -21,11 +21,4 @@ if (isOlder(process.versions.node, engines.node.replace('>=', ''))) {
   // Loaded once it is known that this Node can.
   const { runProgram } = await import('./program.ts');
   process.exitCode = await runProgram(process.argv.slice(2), terminal, process.env, version);
-}
-
-/** Whether a version is below another one, both `major.minor.patch`. */
-function isOlder(version: string, floor: string): boolean {
-  const [a, b] = [version, floor].map((text) => text.split('.').map(Number));
-  const at = a!.findIndex((part, index) => part !== b![index]);
-  return at >= 0 && a![at]! < b![at]!;
 }

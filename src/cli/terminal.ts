@@ -2,6 +2,7 @@
 import { createInterface } from 'node:readline/promises';
 import type { Readable, Writable } from 'node:stream';
 
+/** Where commands print and ask. */
 export interface Terminal {
   /** The answer: standard output. */
   say(line?: string): void;

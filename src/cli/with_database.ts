@@ -7,7 +7,8 @@ import {
 } from '../database/embedded/embedded_postgres.ts';
 import { DataDirectoryInUseError } from '../database/embedded/errors.ts';
 import { KeyFileError } from '../database/key_file.ts';
-import { DatabaseFault } from '../database/sqlstate.ts';
+import { MIGRATIONS_TABLE } from '../database/migrations/index.ts';
+import { isForeignSchemaError } from '../database/sqlstate.ts';
 import type { Config } from '../server/config.ts';
 import { createLogger } from '../server/log.ts';
 
@@ -32,8 +33,7 @@ export async function withDatabase<T>(
     try {
       return await work(database, isAlone);
     } catch (error) {
-      if (error instanceof DatabaseFault && OLDER_SCHEMA.has(error.sqlState))
-        throw await olderSchema(database);
+      if (isForeignSchemaError(error)) throw await olderSchema(database);
       throw error;
     } finally {
       await database.close();
@@ -79,12 +79,10 @@ export async function withStoppedServer<T>(
   }
 }
 
-/** SQLSTATE undefined_table and undefined_column: the schema was never made, or by an earlier version. */
-const OLDER_SCHEMA: ReadonlySet<string | undefined> = new Set(['42P01', '42703']);
-
+/** The schema was never made, or by an earlier version. */
 async function olderSchema(database: Database): Promise<KeyFileError> {
   const { rows } = await database.reads.execute(
-    `select to_regclass('schema_migrations') is null as never`,
+    `select to_regclass('${MIGRATIONS_TABLE}') is null as never`,
     [],
   );
   return rows[0]?.never === true

@@ -6,6 +6,7 @@ import { argon2id } from 'hash-wasm';
 import type { Argon2id } from '../protocol/keys.ts';
 import { KEY_BYTES } from '../protocol/sizes.ts';
 
+/** Argon2id on the calling thread: 32 bytes. */
 export const argon2idInWasm: Argon2id = (password, salt, { memoryKib, iterations, parallelism }) =>
   argon2id({
     password,
@@ -17,8 +18,9 @@ export const argon2idInWasm: Argon2id = (password, salt, { memoryKib, iterations
     outputType: 'binary',
   });
 
-/** What is sent to a worker, and what comes back. */
+/** What is sent to a worker. */
 export type Argon2idJob = Parameters<Argon2id>;
+/** What comes back. */
 export type Argon2idAnswer = { readonly root: Uint8Array } | { readonly failure: string };
 
 /**

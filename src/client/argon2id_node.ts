@@ -3,6 +3,7 @@ import { argon2id, hash } from 'argon2';
 import type { Argon2id } from '../protocol/keys.ts';
 import { KEY_BYTES } from '../protocol/sizes.ts';
 
+/** Argon2id off the main thread: 32 bytes. */
 export const argon2idInNode: Argon2id = async (password, salt, { memoryKib, iterations, parallelism }) =>
   hash(Buffer.from(password.buffer, password.byteOffset, password.byteLength), {
     raw: true,

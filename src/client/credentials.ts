@@ -17,7 +17,11 @@ import type { Platform } from './platform.ts';
 
 /** The 32 bytes that stand for a username. Throws InvalidInputError for an empty or malformed one. */
 export function hashUsername(username: string): Uint8Array {
-  return refusedAsInput(() => usernameHash(username));
+  try {
+    return usernameHash(username);
+  } catch (error) {
+    throw asInputError(error);
+  }
 }
 
 /** New salts, and all that a password gives with them. */
@@ -59,7 +63,7 @@ export async function deriveKeys(
   try {
     return await derivePasswordKeys(platform.argon2id, password, masterKeySalt, kdf);
   } catch (error) {
-    throw error instanceof ProtocolError ? new InvalidInputError(error.message, error) : error;
+    throw asInputError(error);
   }
 }
 
@@ -74,10 +78,7 @@ export function wipeKeys({ srpSecret, masterKey }: PasswordKeys): void {
   masterKey.fill(0);
 }
 
-function refusedAsInput<T>(work: () => T): T {
-  try {
-    return work();
-  } catch (error) {
-    throw error instanceof ProtocolError ? new InvalidInputError(error.message, error) : error;
-  }
+/** What the protocol refuses here, the person typed. */
+function asInputError(error: unknown): unknown {
+  return error instanceof ProtocolError ? new InvalidInputError(error.message, error) : error;
 }

@@ -1,6 +1,6 @@
 /** Reading entries: what the server shows, followed by the rules of the local copy. */
 import { isUuid } from '../protocol/uuid.ts';
-import { MAXIMUM_BATCH_ENTRIES } from './batches.ts';
+import { MAXIMUM_BATCH_ENTRIES, MAXIMUM_PAGE_ENTRIES } from './batches.ts';
 import { type EntryProblem, type EntrySummary, kindOf, type VaultEntry } from './entry.ts';
 import { EntryProblemError, InvalidInputError, UntrustedAnswerError, VaultError } from './errors.ts';
 import type { LocalVault, ServerEntry } from './local_vault.ts';
@@ -29,9 +29,7 @@ export interface ProgressOptions {
   readonly onProgress?: (done: number, total: number) => void;
 }
 
-/** The most names a page. */
-const PAGE_SIZE = 1000;
-
+/** Reads over a session, and has the local copy follow. Throws what SessionKeeper.call does. */
 export class EntryReader {
   readonly #keeper: SessionKeeper;
   readonly #local: LocalVault;
@@ -126,7 +124,11 @@ export class EntryReader {
     const doubtful: string[] = [];
     let pageToken = '';
     do {
-      const page = await this.#keeper.call(RPC.listEntries, { pageSize: PAGE_SIZE, pageToken }, { signal });
+      const page = await this.#keeper.call(
+        RPC.listEntries,
+        { pageSize: MAXIMUM_PAGE_ENTRIES, pageToken },
+        { signal },
+      );
       for (const { entryId, entryName, revision } of page.entries) {
         listed.add(entryId);
         const name = await this.#local.openName(entryId, entryName);

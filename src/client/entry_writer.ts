@@ -50,6 +50,7 @@ interface Deletion {
 /** What an id and a revision take in a message, about. */
 const DELETION_BYTES = 64;
 
+/** Writes over a session, and notes in the local copy what the server took. Throws what SessionKeeper.call does. */
 export class EntryWriter {
   readonly #keeper: SessionKeeper;
   readonly #local: LocalVault;

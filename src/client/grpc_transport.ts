@@ -21,7 +21,7 @@ import {
   Metadata,
   type ServiceError,
 } from '@grpc/grpc-js';
-import { methodPath } from './sealed_rpcs.ts';
+import { methodPath } from '../protocol/aad.ts';
 import { isConfidentialUrl, MAXIMUM_MESSAGE_BYTES, type VaultTransport } from './transport.ts';
 
 /** Where and how to connect. */

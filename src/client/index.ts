@@ -4,6 +4,7 @@
  */
 import type { KdfParameters } from '../protocol/kdf.ts';
 import { hashUsername } from './credentials.ts';
+import { BRIEF_LIMITS, discardLogin } from './login.ts';
 import { settle } from './password_settlement.ts';
 import { completePlatform, type PlatformOptions } from './platform.ts';
 import { type RegistrationOptions, register } from './registration.ts';
@@ -94,14 +95,12 @@ export function createVaultClient(
         retry,
         signal,
         usernameHash: hashUsername(username),
-        limits: { maximumRequests: 10n, expirySeconds: 300n },
+        limits: BRIEF_LIMITS,
       };
       const { inForce, login } = await settle(context, { old: oldPassword, new: newPassword }, (keyId) =>
         known === undefined ? oldPassword !== newPassword : keyId !== known,
       );
-      login.masterKey?.fill(0);
-      login.kept.srpSecret.fill(0);
-      login.session.close();
+      discardLogin(login);
       return inForce;
     },
   };

@@ -73,6 +73,7 @@ function emptyState(vaultKeyId: string, headerVersion: bigint): StoreState {
 /** How many copies are sealed again before the store is written. */
 const REKEY_GROUP = 200;
 
+/** A store, opened with its vault key. Changes are made one after another. */
 export class LocalVault {
   readonly names = new NameIndex();
   readonly #store: VaultStore;

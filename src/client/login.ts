@@ -11,7 +11,7 @@ import {
 import { loginResultAad } from '../protocol/aad.ts';
 import { equalBytes } from '../protocol/bytes.ts';
 import { loginContext, PROTOCOL_VERSION } from '../protocol/handshake.ts';
-import type { KdfParameters } from '../protocol/kdf.ts';
+import { isSameKdf, type KdfParameters } from '../protocol/kdf.ts';
 import { open } from '../protocol/seal.ts';
 import { SALT_BYTES } from '../protocol/sizes.ts';
 import { isUuid } from '../protocol/uuid.ts';
@@ -29,6 +29,9 @@ export interface RequestedLimits {
   /** How many seconds from the log-in; 0n: the server's default; -1n: unlimited. */
   readonly expirySeconds: bigint;
 }
+
+/** What a log-in that serves one purpose asks for. */
+export const BRIEF_LIMITS: RequestedLimits = { maximumRequests: 10n, expirySeconds: 300n };
 
 /** The part of a derivation that proves the password again without asking for it. It cannot open the vault header. */
 export interface KeptSecret {
@@ -59,6 +62,13 @@ export interface Login {
   readonly masterKey: Uint8Array | undefined;
 }
 
+/** Lets go of a log-in that nobody goes on with: of its session's keys, and of what the password gave. */
+export function discardLogin({ session, kept, masterKey }: Login): void {
+  session.close();
+  kept.srpSecret.fill(0);
+  masterKey?.fill(0);
+}
+
 type Derived = KeptSecret & { readonly masterKey: Uint8Array | undefined };
 
 /**
@@ -71,7 +81,8 @@ export async function openSession(context: LoginContext, secret: Secret): Promis
   try {
     for (let attempt = 0; ; attempt += 1) {
       const start = await startSession(context);
-      if (derived === undefined || !fits(derived, start)) derived = await derive(context, secret, start);
+      if (derived === undefined || !isSameDerivation(derived, start))
+        derived = await derive(context, secret, start);
       try {
         return await authenticate(context, start, derived);
       } catch (error) {
@@ -110,18 +121,16 @@ async function derive({ platform }: LoginContext, secret: Secret, start: Start):
   if ('password' in secret) {
     return { ...(await deriveKeys(platform, secret.password, masterKeySalt, kdf)), masterKeySalt, kdf };
   }
-  if (!fits(secret.kept, start)) throw new SessionEndedError();
+  if (!isSameDerivation(secret.kept, start)) throw new SessionEndedError();
   return { ...secret.kept, masterKey: undefined };
 }
 
-function fits(kept: KeptSecret, { masterKeySalt, kdf }: Start): boolean {
-  return (
-    equalBytes(kept.masterKeySalt, masterKeySalt) &&
-    kept.kdf.algorithm === kdf.algorithm &&
-    kept.kdf.memoryKib === kdf.memoryKib &&
-    kept.kdf.iterations === kdf.iterations &&
-    kept.kdf.parallelism === kdf.parallelism
-  );
+/** Whether a server names the salt and the parameters that a secret was derived with. */
+export function isSameDerivation(
+  kept: KeptSecret,
+  { masterKeySalt, kdf }: { readonly masterKeySalt: Uint8Array; readonly kdf?: KdfParameters | undefined },
+): boolean {
+  return equalBytes(kept.masterKeySalt, masterKeySalt) && kdf !== undefined && isSameKdf(kept.kdf, kdf);
 }
 
 async function authenticate(context: LoginContext, start: Start, derived: Derived): Promise<Login> {

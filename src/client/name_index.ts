@@ -21,6 +21,7 @@ function startsAWord(name: string, word: string): boolean {
   return false;
 }
 
+/** Names by their entries’ ids. */
 export class NameIndex {
   readonly #byId = new Map<string, { readonly summary: EntrySummary; readonly folded: string }>();
 

@@ -2,7 +2,6 @@
 
 import { ErrorCode } from '../../gen/passmanager/common/v1/error_pb.ts';
 import type { VaultHeader } from '../../gen/passmanager/common/v1/vault_pb.ts';
-import { equalBytes } from '../protocol/bytes.ts';
 import { passwordChangeContext, passwordCommitContext, pendingDigest } from '../protocol/handshake.ts';
 import { DEFAULT_KDF_PARAMETERS, type KdfParameters } from '../protocol/kdf.ts';
 import { importSealKey, type SealKey } from '../protocol/seal.ts';
@@ -19,7 +18,8 @@ import {
 } from './errors.ts';
 import type { LocalVault } from './local_vault.ts';
 import {
-  type KeptSecret,
+  discardLogin,
+  isSameDerivation,
   type Login,
   type LoginContext,
   openSession,
@@ -213,7 +213,9 @@ class PasswordChange {
       { srpSalt, srpVerifier, masterKeySalt, kdf: kdfMessage(kdf), encryptedVaultHeader },
       { signal },
     );
-    requireSameDerivation(login.kept, start);
+    // What was just proved at the log-in is what the change must be proved with.
+    if (!isSameDerivation(login.kept, start))
+      throw new UntrustedAnswerError('other parameters than at the log-in');
     const proof = proveSecret(platform.random, {
       publicB: start.ephPublicB,
       srpSalt: start.srpSalt,
@@ -316,9 +318,11 @@ class PasswordChange {
       { old: currentPassword, new: newPassword },
       (keyId) => keyId === newKeyId,
     );
-    settlement.login.masterKey?.fill(0);
-    if (settlement.inForce === 'new') return settlement.login;
-    settlement.login.session.close();
+    if (settlement.inForce === 'new') {
+      settlement.login.masterKey?.fill(0);
+      return settlement.login;
+    }
+    discardLogin(settlement.login);
     throw new PasswordNotChangedError(cause);
   }
 
@@ -340,18 +344,4 @@ class PasswordChange {
   #report(stage: PasswordChangeProgress['stage'], done = 0): void {
     this.#options.onProgress?.({ stage, done, total: this.#total });
   }
-}
-
-/** What was just proved at the log-in is what the change must be proved with. */
-function requireSameDerivation(
-  kept: KeptSecret,
-  start: { masterKeySalt: Uint8Array; kdf?: KdfParameters | undefined },
-): void {
-  const same =
-    equalBytes(kept.masterKeySalt, start.masterKeySalt) &&
-    start.kdf?.memoryKib === kept.kdf.memoryKib &&
-    start.kdf.iterations === kept.kdf.iterations &&
-    start.kdf.parallelism === kept.kdf.parallelism &&
-    start.kdf.algorithm === kept.kdf.algorithm;
-  if (!same) throw new UntrustedAnswerError('other parameters than at the log-in');
 }

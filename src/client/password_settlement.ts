@@ -5,7 +5,7 @@ import {
   UnavailableError,
   WrongCredentialsError,
 } from './errors.ts';
-import { type Login, type LoginContext, openSession } from './login.ts';
+import { discardLogin, type Login, type LoginContext, openSession } from './login.ts';
 import { CHANGE_RPC } from './sealed_rpcs.ts';
 import { SessionKeeper } from './session_keeper.ts';
 import { openVaultHeader, vaultKeyId } from './vault_header.ts';
@@ -37,8 +37,7 @@ export async function settle(
     if (withNew !== undefined && isNewKey(withNew.keyId)) return { inForce: 'new', login: withNew.login };
     const login = withNew?.login ?? (await openSession(context, { password: passwords.old }));
     if (await abortChange(context, login)) return { inForce: 'old', login };
-    login.session.close();
-    login.masterKey?.fill(0);
+    discardLogin(login);
   }
   throw new UnavailableError(new PasswordNotChangedError());
 }

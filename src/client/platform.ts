@@ -13,6 +13,7 @@ export interface PlatformOptions {
   readonly sleep?: (milliseconds: number, signal?: AbortSignal) => Promise<void>;
 }
 
+/** The options with all that was left out. */
 export type Platform = Required<PlatformOptions>;
 
 /** The options with what browsers and Node have in common. */

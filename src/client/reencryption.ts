@@ -1,5 +1,5 @@
 /** Sealing every entry of a vault again, in a password-change session: the padded bytes as they are, never parsed. */
-import { batchesOf, MAXIMUM_BATCH_ENTRIES } from './batches.ts';
+import { batchesOf } from './batches.ts';
 import type { SealedEntry } from './entry_seal.ts';
 import { UntrustedAnswerError } from './errors.ts';
 import { CHANGE_RPC } from './sealed_rpcs.ts';
@@ -49,7 +49,7 @@ export async function reencryptEntries(work: Reencryption): Promise<string[]> {
 }
 
 /** How many entries are looked up at a time: memory stays below some ten MiB whatever their size. */
-const GROUP_ENTRIES = Math.min(100, MAXIMUM_BATCH_ENTRIES);
+const GROUP_ENTRIES = 100;
 
 async function* oldEntries(work: Reencryption): AsyncGenerator<Identified[]> {
   for (let start = 0; start < work.entryIds.length; start += GROUP_ENTRIES) {

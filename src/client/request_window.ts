@@ -2,12 +2,9 @@
  * Numbers requests and keeps them inside the server's anti-replay window (RFC 4303 §3.4.3): n is not given out while a
  * request ≤ n − 64 is still unanswered and not given up, so that no request can fall out of the window on its way.
  */
+import { REPLAY_WINDOW_NUMBERS, REQUEST_NUMBER_LIMIT } from '../protocol/sizes.ts';
 
-/** How many numbers the server's window spans. */
-const REPLAY_WINDOW = 64n;
-/** Request numbers stay below this. */
-const NUMBER_LIMIT = 2n ** 53n;
-
+/** The numbers of one session. */
 export class RequestWindow {
   #next = 0n;
   readonly #limit: bigint;
@@ -16,7 +13,8 @@ export class RequestWindow {
 
   /** `maximumRequests` is how many numbers there are in all; -1n: as many as the protocol has. */
   constructor(maximumRequests: bigint) {
-    this.#limit = maximumRequests === -1n || maximumRequests > NUMBER_LIMIT ? NUMBER_LIMIT : maximumRequests;
+    const isBeyond = maximumRequests === -1n || maximumRequests > REQUEST_NUMBER_LIMIT;
+    this.#limit = isBeyond ? REQUEST_NUMBER_LIMIT : maximumRequests;
   }
 
   /** Whether every number was given out. */
@@ -47,7 +45,7 @@ export class RequestWindow {
   #isFull(): boolean {
     // The set keeps the order of insertion, and numbers only rise: its first is the lowest.
     const [lowest] = this.#unanswered;
-    return lowest !== undefined && lowest <= this.#next - REPLAY_WINDOW;
+    return lowest !== undefined && lowest <= this.#next - REPLAY_WINDOW_NUMBERS;
   }
 
   #turn(signal: AbortSignal | undefined): Promise<void> {

@@ -10,6 +10,7 @@ export interface RetryPolicy {
   readonly longestWaitMs: number;
 }
 
+/** What callers get who name no policy: three seconds of waiting at most. */
 export const DEFAULT_RETRY_POLICY: RetryPolicy = { attempts: 5, firstWaitMs: 200, longestWaitMs: 10_000 };
 
 /**

@@ -120,8 +120,3 @@ export const CHANGE_RPC = {
     password.AbortPasswordChangeResultSchema,
   ),
 } as const;
-
-/** The path that seals are bound to: `/passmanager.data.v1.DataService/GetEntry`. */
-export function methodPath(method: DescMethod): string {
-  return `/${method.parent.typeName}/${method.name}`;
-}

@@ -12,14 +12,13 @@ import {
   SecureRequestSchema,
   type SecureResponse,
 } from '../../gen/passmanager/common/v1/secure_pb.ts';
-import { failureAad, requestAad, responseAad, streamAad } from '../protocol/aad.ts';
+import { failureAad, methodPath, requestAad, responseAad, streamAad } from '../protocol/aad.ts';
 import { deriveSessionKeys } from '../protocol/keys.ts';
 import { importSealKey, open, type SealKey, seal } from '../protocol/seal.ts';
 import { isUuid } from '../protocol/uuid.ts';
 import { ClosedError, UntrustedAnswerError } from './errors.ts';
 import type { Platform } from './platform.ts';
 import { RequestWindow } from './request_window.ts';
-import { methodPath } from './sealed_rpcs.ts';
 import { CallFailure, clearFailure, sealedFailureOf } from './server_failure.ts';
 import type { VaultTransport } from './transport.ts';
 
@@ -66,6 +65,7 @@ export async function sessionSealKeys(sessionKey: Uint8Array): Promise<SessionSe
   return keys;
 }
 
+/** One session, with its keys: each request gets a number and a seal of its own. */
 export class SealedSession {
   /** The session's id, in the server's words; public. */
   readonly id: string;

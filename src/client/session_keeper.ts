@@ -32,6 +32,7 @@ export interface CallOptions {
   readonly retry?: boolean;
 }
 
+/** Keeps one session usable for as long as it may open another. */
 export class SessionKeeper {
   readonly #platform: Platform;
   readonly #transport: VaultTransport;

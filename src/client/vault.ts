@@ -5,6 +5,7 @@ import type { VaultHeader } from '../../gen/passmanager/common/v1/vault_pb.ts';
 import { SessionKind } from '../../gen/passmanager/session/v1/session_pb.ts';
 import { equalBytes } from '../protocol/bytes.ts';
 import { importSealKey } from '../protocol/seal.ts';
+import { changeUsername, deleteAccount } from './account.ts';
 import { hashUsername } from './credentials.ts';
 import type { EntryChanges, EntryProblem, EntrySummary, NewEntry, VaultEntry } from './entry.ts';
 import { type EntryList, EntryReader, type FoundEntries, type ProgressOptions } from './entry_reader.ts';
@@ -16,16 +17,9 @@ import {
   ServerRefusalError,
   SessionEndedError,
   UnavailableError,
-  WrongCredentialsError,
 } from './errors.ts';
 import { type LocalVault, openLocalVault } from './local_vault.ts';
-import {
-  type KeptSecret,
-  type Login,
-  type LoginContext,
-  openSession,
-  type RequestedLimits,
-} from './login.ts';
+import { type KeptSecret, type Login, type LoginContext, openSession } from './login.ts';
 import { changePassword, type PasswordChangeOptions, type PasswordChangeReport } from './password_change.ts';
 import type { CallContext } from './public_call.ts';
 import { resolveRefusedCopy, type Side } from './refused_copies.ts';
@@ -109,9 +103,10 @@ export async function openVault(context: CallContext, options: LogInOptions): Pr
   }
 }
 
-/** What a log-in that serves one purpose asks for. */
-const BRIEF: RequestedLimits = { maximumRequests: 10n, expirySeconds: 300n };
-
+/**
+ * An open vault. What asks the server throws ServerRefusalError and its kinds, UnavailableError and SessionEndedError; what
+ * needs the server or the vault key throws ClosedError after close().
+ */
 export class Vault {
   readonly #renewal: Renewal;
   readonly #local: LocalVault;
@@ -316,38 +311,13 @@ export class Vault {
     password: string;
     signal?: AbortSignal;
   }): Promise<void> {
-    const newUsernameHash = hashUsername(options.newUsername);
-    for (let attempt = 1; ; attempt += 1) {
-      const usernameHash = await this.#nameInForce(options, newUsernameHash, attempt > 1);
-      this.#context = { ...this.#context, usernameHash };
-      if (equalBytes(usernameHash, newUsernameHash) && attempt > 1) return;
-      try {
-        await this.#alone(options, async (keeper, signal) => {
-          await keeper.call(RPC.changeUsername, { newUsernameHash }, { signal, retry: false });
-        });
-        this.#context = { ...this.#context, usernameHash: newUsernameHash };
-        return;
-      } catch (error) {
-        // The answer was lost: the next round logs in and finds out.
-        if (!isLost(error) || attempt === this.#context.retry.attempts) throw error;
-      }
-    }
+    const usernameHash = await changeUsername({ ...this.#context, signal: options.signal }, options);
+    this.#context = { ...this.#context, usernameHash };
   }
 
   /** Deletes the account and everything in it, for good, and closes the vault. The local store is the caller's to clear. */
   async deleteAccount(options: { password: string; signal?: AbortSignal }): Promise<void> {
-    for (let attempt = 1; ; attempt += 1) {
-      try {
-        await this.#alone(options, async (keeper, signal) => {
-          await keeper.call(RPC.deleteUser, {}, { signal, retry: false });
-        });
-        break;
-      } catch (error) {
-        // After a lost answer, a name that is no longer known means that it was done.
-        if (error instanceof WrongCredentialsError && attempt > 1) break;
-        if (!isLost(error) || attempt === this.#context.retry.attempts) throw error;
-      }
-    }
+    await deleteAccount({ ...this.#context, signal: options.signal }, options.password);
     this.close();
   }
 
@@ -399,55 +369,10 @@ export class Vault {
     if (this.#kept === undefined) throw new SessionEndedError();
     return { kept: this.#kept };
   }
-
-  /** A log-in for one purpose, which the server wants to be the session's first request. */
-  async #alone(
-    { password, signal }: { password: string; signal?: AbortSignal },
-    work: (keeper: SessionKeeper, signal: AbortSignal | undefined) => Promise<void>,
-  ): Promise<void> {
-    const login = await openSession({ ...this.#context, limits: BRIEF, signal }, { password });
-    login.masterKey?.fill(0);
-    login.kept.srpSecret.fill(0);
-    const keeper = new SessionKeeper({ ...this.#context, session: login.session });
-    try {
-      await work(keeper, signal);
-      await keeper
-        .call(RPC.deleteSession, { sessionId: login.session.id }, { signal, retry: false })
-        .catch(() => undefined);
-    } finally {
-      keeper.close();
-    }
-  }
-
-  /** After a lost answer: the new name when it logs in, else the old one. */
-  async #nameInForce(
-    { password, signal }: { password: string; signal?: AbortSignal },
-    newUsernameHash: Uint8Array,
-    isDoubtful: boolean,
-  ): Promise<Uint8Array> {
-    if (!isDoubtful) return this.#context.usernameHash;
-    try {
-      const login = await openSession(
-        { ...this.#context, usernameHash: newUsernameHash, limits: BRIEF, signal },
-        { password },
-      );
-      login.masterKey?.fill(0);
-      login.kept.srpSecret.fill(0);
-      login.session.close();
-      return newUsernameHash;
-    } catch (error) {
-      if (error instanceof WrongCredentialsError) return this.#context.usernameHash;
-      throw error;
-    }
-  }
 }
 
 function limit(asked = 0): bigint {
   if (!Number.isSafeInteger(asked) || asked < -1)
     throw new InvalidInputError('a limit is a whole number from -1');
   return BigInt(asked);
-}
-
-function isLost(error: unknown): boolean {
-  return error instanceof UnavailableError || error instanceof SessionEndedError;
 }

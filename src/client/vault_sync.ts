@@ -1,5 +1,6 @@
 /** Following the server: pages of what changed, each applied whole, so that a sync may stop and go on anywhere. */
 import { equalBytes } from '../protocol/bytes.ts';
+import { MAXIMUM_PAGE_ENTRIES } from './batches.ts';
 import type { EntryProblem } from './entry.ts';
 import { UntrustedAnswerError } from './errors.ts';
 import type { LocalVault } from './local_vault.ts';
@@ -18,9 +19,6 @@ export interface SyncReport {
   readonly reset: boolean;
 }
 
-/** The most entries a page. The server ends pages early where they would grow too large. */
-const PAGE_SIZE = 1000;
-
 /** Brings the local copy up to date. */
 export async function syncVault(
   keeper: SessionKeeper,
@@ -35,7 +33,7 @@ export async function syncVault(
     const { state } = local;
     const page = await keeper.call(
       RPC.syncEntries,
-      { sinceRevision: state.revision, pageSize: PAGE_SIZE, historyId: state.historyId },
+      { sinceRevision: state.revision, pageSize: MAXIMUM_PAGE_ENTRIES, historyId: state.historyId },
       { signal },
     );
     if (page.hasMore && !page.reset && page.nextRevision <= state.revision) {

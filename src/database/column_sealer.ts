@@ -7,7 +7,7 @@ import { concatBytes, frame, hkdf, u32 } from '../protocol/bytes.ts';
 import { openSync, SealBrokenError, sealSync } from './aead.ts';
 
 /** Length of the key id before a sealed value, in bytes. */
-const KEY_ID_BYTES = 4;
+export const KEY_ID_BYTES = 4;
 
 /** A value under a server key that this process has not learnt of yet. */
 export class UnknownKeyError extends SealBrokenError {
@@ -17,6 +17,7 @@ export class UnknownKeyError extends SealBrokenError {
   }
 }
 
+/** Seals and opens columns under the server keys that it was given last. */
 export class ColumnSealer {
   #serverKeys!: ReadonlyMap<number, Uint8Array>;
   #currentId!: number;

@@ -18,6 +18,7 @@ export type ConnectionOptions =
     }
   | { readonly connectionString: string };
 
+/** What a pool is made with. */
 export interface PoolOptions {
   readonly connection: ConnectionOptions;
   /** Connections at most. */

@@ -38,6 +38,7 @@ export interface Transaction extends Executor {
   savepoint<T>(work: () => Promise<T>): Promise<T>;
 }
 
+/** What a database is opened with. */
 export interface DatabaseOptions {
   readonly connection: ConnectionOptions;
   /** Connections of the durable pool; the one for reads has half as many. Default 10. */
@@ -61,7 +62,7 @@ const CONNECT_TIMEOUT_MS = 5_000;
 const CONFLICT_ATTEMPTS = 5;
 
 /** One statement of a transaction of the query builder, errors as faults. */
-async function run(
+async function runIn(
   target: { executeQuery(query: CompiledQuery): Promise<{ rows: unknown[] }> },
   text: string,
   parameters: readonly unknown[],
@@ -125,6 +126,7 @@ class PoolExecutor implements Executor {
   }
 }
 
+/** An open database: its pools, the entity manager above them, and its listeners. */
 export class Database {
   readonly orm: MikroORM;
   /** Statements whose commit is on disk when they return. */
@@ -214,7 +216,7 @@ export class Database {
       return await this.em().transactional(async (em) => {
         const context = em.getTransactionContext() as unknown as Kysely<unknown>;
         let savepoints = 0;
-        const execute = (text: string, parameters: readonly unknown[]) => run(context, text, parameters);
+        const execute = (text: string, parameters: readonly unknown[]) => runIn(context, text, parameters);
         const { around } = this.#options;
         try {
           return await work({

@@ -28,7 +28,7 @@ export const unexpired = (
     and ${alias}.request_count < coalesce(${alias}.maximum_requests, ${UNLIMITED_REQUESTS})`;
 
 /** Whether a password change is open on a row of users `alias`. */
-const changeOpen = (alias: string): string => `(${alias}.change_session_id is not null
+export const changeOpen = (alias: string): string => `(${alias}.change_session_id is not null
     and ${alias}.change_expires_at > clock_timestamp() and ${alias}.change_opened_at < ${LATEST_SEEN})`;
 
 /** A session of user `u` that lives: not expired, not spent; one of a password change only while that change is open. */

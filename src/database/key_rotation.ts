@@ -5,17 +5,12 @@
  * cut short, and the next run goes on: with the key that is staged, or with the rows that are left under an earlier one.
  */
 import { setTimeout as delay } from 'node:timers/promises';
+import { type RandomBytes, u32 } from '../protocol/bytes.ts';
 import { SealBrokenError } from './aead.ts';
-import type { ColumnSealer } from './column_sealer.ts';
+import { type ColumnSealer, KEY_ID_BYTES } from './column_sealer.ts';
 import type { Database, Row } from './database.ts';
 import { SEALED_TABLES, type SealedTable } from './sealed_columns.ts';
-import {
-  activateSealingKey,
-  openServerKeys,
-  type Random,
-  readKeyStatus,
-  stageSealingKey,
-} from './server_keys.ts';
+import { activateSealingKey, openServerKeys, readKeyStatus, stageSealingKey } from './server_keys.ts';
 
 /** How many rows one transaction seals again. */
 const BITE = 100;
@@ -57,7 +52,7 @@ export interface Rotation {
 export async function rotateSealingKey(options: {
   database: Database;
   keyFile: string;
-  random: Random;
+  random: RandomBytes;
   tell: (step: RotationStep) => void;
   /** How long every server gets to learn of the staged key, and then that it seals. Default: three looks at the database. */
   learnMs?: number;
@@ -185,12 +180,9 @@ function sealedAgainOf(
   }
 }
 
-/** The condition of rows with a value under another key than that of a parameter, the four bytes of its id. */
+/** The condition of rows with a value under another key than that of a parameter, the bytes of its id. */
 const underOther = ({ columns }: SealedTable, parameter: string): string =>
-  `(${columns.map((column) => `substring(${column} from 1 for 4) <> ${parameter}`).join(' or ')})`;
+  `(${columns.map((column) => `substring(${column} from 1 for ${KEY_ID_BYTES}) <> ${parameter}`).join(' or ')})`;
 
-function keyIdBytes(keyId: number): Buffer {
-  const bytes = Buffer.alloc(4);
-  bytes.writeUInt32BE(keyId);
-  return bytes;
-}
+/** As it stands before a sealed value. */
+const keyIdBytes = (keyId: number): Buffer => Buffer.from(u32(keyId));

@@ -2,7 +2,7 @@
 import { Migrator } from '@mikro-orm/migrations';
 import type { EntityManager } from '@mikro-orm/postgresql';
 import type { Database } from './database.ts';
-import { migrations } from './migrations/index.ts';
+import { migrations, unknownMigrations } from './migrations/index.ts';
 
 /** The database was written by a newer program. */
 export class NewerSchemaError extends Error {
@@ -56,8 +56,7 @@ export async function migrate(database: Database): Promise<void> {
     await execute('select pg_advisory_xact_lock($1)', [MIGRATION_LOCK]);
     const migrator = new MigratorInTransaction(database.em(), em.getTransactionContext());
     const executed = await migrator.getExecuted();
-    const known = new Set<string>(migrations.map(({ name }) => name));
-    const unknown = executed.map(({ name }) => name).filter((name) => !known.has(name));
+    const unknown = unknownMigrations(executed.map(({ name }) => name));
     if (unknown.length > 0) throw new NewerSchemaError(unknown);
     if (executed.length < migrations.length) await migrator.upAll();
   });

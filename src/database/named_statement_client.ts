@@ -15,6 +15,7 @@ export function statementName(text: string): string {
   return name;
 }
 
+/** Takes the place of pg’s client in a pool. */
 export class NamedStatementClient extends WatchedClient {
   /** Statements of batches by text; pg keeps those of `query`, under other names. */
   readonly #prepared = new Map<string, PreparedStatement>();

@@ -6,6 +6,7 @@ import { type ConnectionOptions, clientConfig } from './connection_pool.ts';
 const FIRST_DELAY_MS = 100;
 const LONGEST_DELAY_MS = 5_000;
 
+/** Listens from `start` until `stop` or `abandon`. */
 export class NotificationListener {
   readonly #connection: ConnectionOptions;
   readonly #channel: string;

@@ -31,7 +31,7 @@ where id = $1 and user_id = $2 and begun_by_session = $3 and kind = 2
 returning credential_generation, eph_private_b, eph_public_b, new_eph_private_b, new_eph_public_b, ${NEW_CREDENTIALS},
   ${ATTEMPT_ALIVE} as alive`;
 
-/** Ends what an expired change left. $1 user id. */
+/** Ends the sessions of a change. $1 user id. */
 export const DELETE_CHANGE_SESSIONS =
   'delete from login_sessions where user_id = $1 and kind = 2 returning id';
 

@@ -46,7 +46,7 @@ export const COUNT_FAILURE = `with ${CLOCK}
 ${counted('(select key from unnest(array[$1, $2]::bytea[]) as of_failure (key) order by key) k')}`;
 
 /** How many networks of an account are remembered. */
-export const NETWORKS_PER_USER = 32;
+const NETWORKS_PER_USER = 32;
 
 /** Remembers the network that a session was opened from, if it was opened. $1 name and network, $2 session id. */
 export const REMEMBER_NETWORK = `with opened as (select user_id from login_sessions where id = $2),

@@ -9,7 +9,8 @@ const ALPHABET = '0123456789ABCDEFGHJKMNPQRSTVWXYZ';
 /** By the remainder of division by 37, a prime: no single wrong character and no swapped pair goes unnoticed. */
 const CHECK_SYMBOLS = `${ALPHABET}*~$=U`;
 
-const CODE_BYTES = 20;
+/** Random bytes of a code. */
+export const RECOVERY_CODE_BYTES = 20;
 const CODE_CHARACTERS = 32;
 
 /** A text that is no recovery code; says what was seen, never the code. */
@@ -22,7 +23,7 @@ export class RecoveryCodeError extends Error {
 
 /** The code's text from 20 random bytes, `XXXX-XXXX-…-C`. */
 export function formatRecoveryCode(secret: Uint8Array): string {
-  if (secret.length !== CODE_BYTES) throw new RangeError('a recovery code has 20 bytes');
+  if (secret.length !== RECOVERY_CODE_BYTES) throw new RangeError('a recovery code has 20 bytes');
   let bits = 0n;
   for (const byte of secret) bits = (bits << 8n) | BigInt(byte);
   const check = checkSymbol(bits);
@@ -50,8 +51,8 @@ export function parseRecoveryCode(text: string): Uint8Array {
   if (checkSymbol(bits) !== typed[CODE_CHARACTERS]) {
     throw new RecoveryCodeError('the last character does not fit the others: the code was mistyped');
   }
-  const secret = new Uint8Array(CODE_BYTES);
-  for (let index = CODE_BYTES - 1; index >= 0; index -= 1) {
+  const secret = new Uint8Array(RECOVERY_CODE_BYTES);
+  for (let index = RECOVERY_CODE_BYTES - 1; index >= 0; index -= 1) {
     secret[index] = Number(bits & 255n);
     bits >>= 8n;
   }

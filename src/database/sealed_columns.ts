@@ -1,6 +1,7 @@
 /** Which columns hold sealed values, and what names their row in the seal. */
 import type { Row } from './database.ts';
 
+/** A table with sealed columns. */
 export interface SealedTable {
   readonly table: string;
   /** Sealed columns, and those that `rowId` reads. */

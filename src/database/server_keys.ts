@@ -4,26 +4,29 @@
  * stolen database opens nothing, and a lost key file does not lose every vault.
  */
 import { createHmac, createSecretKey, type KeyObject } from 'node:crypto';
-import { frame, hkdf } from '../protocol/bytes.ts';
+import { frame, hkdf, type RandomBytes } from '../protocol/bytes.ts';
+import { KEY_BYTES } from '../protocol/sizes.ts';
 import { openSync, sealSync } from './aead.ts';
 import { recordEvent } from './audit_log.ts';
 import { ColumnSealer } from './column_sealer.ts';
 import type { Database, Executor, Row, Transaction } from './database.ts';
 import { KeyFileError, readKeyFile, stageKeyFile, writeKeyFile } from './key_file.ts';
-import { formatRecoveryCode, parseRecoveryCode, RecoveryCodeError, recoveryKey } from './recovery_code.ts';
+import {
+  formatRecoveryCode,
+  parseRecoveryCode,
+  RECOVERY_CODE_BYTES,
+  RecoveryCodeError,
+  recoveryKey,
+} from './recovery_code.ts';
 
 /** What a key is for: sealing columns, or hiding names. */
-export const PURPOSE_SEALING = 1;
+const PURPOSE_SEALING = 1;
 const PURPOSE_LOOKUP = 2;
 /** What a key does: the active one seals, a retired one opens, a staged one opens and is about to seal. */
-export const STATE_ACTIVE = 1;
-export const STATE_RETIRED = 2;
-export const STATE_STAGED = 3;
-const KEY_BYTES = 32;
+const STATE_ACTIVE = 1;
+const STATE_RETIRED = 2;
+const STATE_STAGED = 3;
 const RATE_KEY_BYTES = 16;
-
-/** Secure random bytes. */
-export type Random = (bytes: number) => Uint8Array;
 
 interface KeyRow extends Row {
   readonly id: number;
@@ -107,7 +110,7 @@ export class MissingKeyFileError extends KeyFileError {
 export async function openServerKeys(options: {
   database: Database;
   keyFile: string;
-  random: Random;
+  random: RandomBytes;
 }): Promise<ServerKeys> {
   const { database, keyFile, random } = options;
   return database.transaction(async (transaction) => {
@@ -153,10 +156,10 @@ export async function refreshSealer(options: {
 export async function stageSealingKey(options: {
   database: Database;
   keyFile: string;
-  random: Random;
+  random: RandomBytes;
 }): Promise<{ id: number; recoveryCode: string }> {
   const { database, keyFile, random } = options;
-  const secret = random(20);
+  const secret = random(RECOVERY_CODE_BYTES);
   const id = await database.transaction(async (transaction) => {
     const rows = await lockedKeyRows(transaction);
     if (rows.length === 0) throw new KeyFileError('the server has no keys yet: start it once');
@@ -202,10 +205,10 @@ export async function activateSealingKey(database: Database, id: number): Promis
 export async function makeRecoveryCode(options: {
   database: Database;
   keyFile: string;
-  random: Random;
+  random: RandomBytes;
 }): Promise<string> {
   const { database, keyFile, random } = options;
-  const secret = random(20);
+  const secret = random(RECOVERY_CODE_BYTES);
   await database.transaction(async (transaction) => {
     const rows = await lockedKeyRows(transaction);
     if (rows.length === 0) throw new KeyFileError('the server has no keys yet: start it once');
@@ -234,7 +237,7 @@ export async function recoverKeyFile(options: {
   database: Database;
   keyFile: string;
   code: string;
-  random: Random;
+  random: RandomBytes;
 }): Promise<void> {
   const { database, keyFile, random } = options;
   const wrap = createSecretKey(recoveryKey(parseRecoveryCode(options.code)));
@@ -346,7 +349,7 @@ const SELECT_KEYS =
   'select id, purpose, key_file_slot, recovery_slot, canary, state from server_keys order by id';
 
 /** The key file is on disk before the row that needs it is committed. */
-async function newKeyFile(path: string, random: Random): Promise<Uint8Array> {
+async function newKeyFile(path: string, random: RandomBytes): Promise<Uint8Array> {
   const key = random(KEY_BYTES);
   await writeKeyFile(path, key);
   return key;

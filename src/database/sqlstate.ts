@@ -22,6 +22,7 @@ export const FAULT_KINDS = [
   'staleStatement',
   'unexpected',
 ] as const;
+/** One of them. */
 export type FaultKind = (typeof FAULT_KINDS)[number];
 
 /** A statement or transaction that failed. Its message names the state, never a value. */
@@ -66,6 +67,13 @@ export const SQLSTATE_TABLE: ReadonlyMap<string, FaultKind> = new Map([
   ['08', 'lost'], // connection exceptions
   ['53', 'outage'], // insufficient resources
 ]);
+
+/** SQLSTATE undefined_table and undefined_column. */
+const FOREIGN_SCHEMA: ReadonlySet<string | undefined> = new Set(['42P01', '42703']);
+
+/** Whether a statement failed for want of this version's tables. */
+export const isForeignSchemaError = (error: unknown): boolean =>
+  error instanceof DatabaseFault && FOREIGN_SCHEMA.has(error.sqlState);
 
 /** What an error of the driver means, for work that was `sent` or for a connection that was still being made. */
 export function toFault(error: unknown, sent: boolean): DatabaseFault {

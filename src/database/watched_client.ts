@@ -6,6 +6,7 @@ import { type BatchStatement, type PreparedStatement, type Rows, StatementBatch 
 /** Ends the connection with the transaction (PostgreSQL 17). */
 const TRANSACTION_TIMEOUT = '25P04';
 
+/** Takes the place of pg’s client in a pool, and tells it what not to use again. */
 export class WatchedClient extends pg.Client {
   /**
    * Whether the connection is to be ended: a statement no longer fits its tables, as after a migration, or the server said

@@ -4,10 +4,15 @@
  */
 import { frame, u64 } from './bytes.ts';
 
-/**
- * A request's. `method` is the full path, "/passmanager.data.v1.DataService/GetEntry", without a URL's prefix; `n` the
- * request number.
- */
+/** The path that seals are bound to, `/passmanager.data.v1.DataService/GetEntry`: without any prefix of a URL. */
+export function methodPath(method: {
+  readonly parent: { readonly typeName: string };
+  readonly name: string;
+}): string {
+  return `/${method.parent.typeName}/${method.name}`;
+}
+
+/** A request's. `method` is what methodPath gives; `n` the request number. */
 export function requestAad(method: string, sessionId: string, n: bigint): Uint8Array {
   return frame('passmanager/v1 request', method, sessionId, u64(n));
 }

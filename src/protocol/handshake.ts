@@ -18,6 +18,7 @@ export interface HandshakeParameters {
   readonly kdf: KdfParameters;
 }
 
+/** What the proofs of a log-in hold. */
 export interface LoginHandshake extends HandshakeParameters {
   /** 32 bytes. */
   readonly usernameHash: Uint8Array;
@@ -31,6 +32,7 @@ export interface LoginHandshake extends HandshakeParameters {
   readonly serverProtocol: number;
 }
 
+/** What the proof of the current password holds. */
 export interface PasswordChangeHandshake extends HandshakeParameters {
   /** The login session that the change was begun in. */
   readonly sessionId: string;
@@ -38,6 +40,7 @@ export interface PasswordChangeHandshake extends HandshakeParameters {
   readonly pending: Uint8Array;
 }
 
+/** What the proof of the new password holds. */
 export interface PasswordCommitHandshake extends HandshakeParameters {
   /** The password-change session. */
   readonly changeSessionId: string;

@@ -59,6 +59,16 @@ export function requireAcceptableKdf(kdf: KdfParameters): void {
     throw new ProtocolError('key derivation parameters', `refused: ${refused.join(', ')}`);
 }
 
+/** Whether two derivations have the same parameters. */
+export function isSameKdf(one: KdfParameters, other: KdfParameters): boolean {
+  return (
+    one.algorithm === other.algorithm &&
+    one.memoryKib === other.memoryKib &&
+    one.iterations === other.iterations &&
+    one.parallelism === other.parallelism
+  );
+}
+
 function isWithin(value: number, minimum: number, maximum: number): boolean {
   return Number.isInteger(value) && value >= minimum && value <= maximum;
 }

@@ -6,10 +6,8 @@ import { concatBytes, type RandomBytes } from './bytes.ts';
 import { ProtocolError, requireLength } from './errors.ts';
 import { KEY_BYTES, NONCE_BYTES, SEAL_OVERHEAD_BYTES, TAG_BYTES } from './sizes.ts';
 
-export { NONCE_BYTES, TAG_BYTES } from './sizes.ts';
-
 /** The format of stored blobs: a seal of v1. */
-export const BLOB_FORMAT = 0x01;
+const BLOB_FORMAT = 0x01;
 
 /** A key in WebCrypto's hands; its bytes cannot be read back. */
 export type SealKey = CryptoKey;

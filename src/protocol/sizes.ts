@@ -30,6 +30,11 @@ export const SEALED_BLOB_MIN_BYTES = SEALED_BLOB_OVERHEAD_BYTES + 1;
 /** The longest encrypted_vault_header. */
 export const VAULT_HEADER_MAX_BYTES = 16_384;
 
+/** How many request numbers the anti-replay window spans (RFC 4303 §3.4.3). */
+export const REPLAY_WINDOW_NUMBERS = 64n;
+/** Request numbers stay below this. */
+export const REQUEST_NUMBER_LIMIT = 2n ** 53n;
+
 /** EntryName is padded to a multiple of this. */
 export const ENTRY_NAME_PADDING = 64;
 /** EntryData is padded to a multiple of this. */

@@ -6,8 +6,8 @@
  * (handshake.ts) where RFC 2945 has the hash of the identity.
  *
  * Bytes in, bytes out: group elements have 512 bytes, hashes and x 32, private exponents 40. BigInt arithmetic does not
- * run in constant time. On the server the secrets are b and v, and its OpenSSL modexp comes in as `modexp`; on the
- * client the secrets are the person's own.
+ * run in constant time. On the server the secrets are b and v, and its own modular exponentiation comes in as `power`
+ * (src/server/srp); on the client the secrets are the person's own.
  */
 import { bytesToHex, hexToBytes, type RandomBytes, sha256 } from './bytes.ts';
 import { ProtocolError, requireLength } from './errors.ts';

@@ -4,8 +4,10 @@ import { mkdir, readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import type { Place } from '../database/backup/backup.ts';
+import { SYSTEM_PATH } from '../database/embedded/account.ts';
 import type { BackupSettings } from './config.ts';
 import type { Logger } from './log.ts';
+import { Rounds } from './rounds.ts';
 
 /** What came of the newest attempt. */
 export interface BackupOutcome {
@@ -49,9 +51,6 @@ const LOOK_MS = 60_000;
 /** How long after a failure the next attempt is. */
 const RETRY_MS = HOUR_MS / 4;
 
-/** Where programs are. */
-const SYSTEM_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
-
 /** How long the command after a backup may take. */
 const COMMAND_MS = HOUR_MS;
 
@@ -78,8 +77,7 @@ export class BackupSchedule {
   /** The newest that is there, also from before this start. */
   #newest: BackupFile | undefined;
   #last: BackupOutcome | undefined;
-  #timer: NodeJS.Timeout | undefined;
-  #running: Promise<void> = Promise.resolve();
+  readonly #looks = new Rounds(() => this.run(), LOOK_MS);
 
   /** `now`: milliseconds since 1970. */
   constructor(settings: BackupSettings, parts: { place: Place; log: Logger; now?: () => number }) {
@@ -96,21 +94,13 @@ export class BackupSchedule {
     await mkdir(this.#settings.directory, { recursive: true, mode: 0o700 });
     await this.#deleteUnfinished();
     [this.#newest] = await this.#listSound();
-    const look = (): void => {
-      this.#running = this.run().then(() => {
-        if (this.#abort.signal.aborted) return;
-        this.#timer = setTimeout(look, LOOK_MS);
-        this.#timer.unref();
-      });
-    };
-    look();
+    this.#looks.start();
   }
 
   /** Ends the schedule; a backup that is being made is given up. */
-  async stop(): Promise<void> {
+  stop(): Promise<void> {
     this.#abort.abort();
-    clearTimeout(this.#timer);
-    await this.#running;
+    return this.#looks.stop();
   }
 
   /** Makes a backup if one is due, or runs the command again that failed after it. Never rejects. */

@@ -12,6 +12,7 @@ interface Body {
   cut: (() => void) | undefined;
 }
 
+/** The budget of one door. */
 export class BodyBudget {
   readonly #maxBytes: number;
   readonly #bodies = new Set<Body>();

@@ -70,8 +70,9 @@ export class ClientAddresses {
   }
 
   /**
-   * The client's address, for a peer without port, or for whom the PROXY protocol told in its place. `header` gets the values of a header, several of them joined by commas.
-   * From the end of the header on, each hop that is a trusted proxy names the one before; the first other one is the client.
+   * The client's address, for a peer without port, or for whom the PROXY protocol told in its place. `header` gets the values
+   * of a header, several of them joined by commas. From the end of the header on, each hop that is a trusted proxy names the
+   * one before; the first other one is the client.
    */
   clientOf(peer: string, header: (name: HttpProxyHeader) => string | undefined): string {
     if (this.#header === 'proxy-protocol' || !this.isTrusted(peer)) return peer;

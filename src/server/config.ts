@@ -1,10 +1,26 @@
 /** The configuration: one table of settings, and a pure function that reads it. Where the texts come from: config_sources.ts. */
-import { isIP } from 'node:net';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { PASSPHRASE_CHARACTERS } from '../database/backup/backup_seal.ts';
-import { type ProxyHeader, parseNetwork } from './client_address.ts';
+import type { ProxyHeader } from './client_address.ts';
 import { LOG_LEVELS, type LogLevel } from './log.ts';
+import { LOG_FILE_MEGABYTES, LOG_FILES_KEPT } from './log_file.ts';
+import {
+  checked,
+  databaseUrl,
+  host,
+  hostAndPort,
+  httpUrl,
+  integer,
+  networks,
+  oneOf,
+  onOff,
+  origins,
+  path,
+  RefusedValue,
+  ratio,
+  type ValueKind,
+} from './setting_values.ts';
 
 /** What the server is told from outside. Sizes in bytes. */
 export interface Config {
@@ -27,7 +43,7 @@ export interface Config {
   readonly metricsAddress: { readonly host: string; readonly port: number } | undefined;
   /** None: no call is traced. */
   readonly tracing: TracingSettings | undefined;
-  readonly registration: 'open' | 'invite' | 'closed';
+  readonly registration: Registration;
   /** Processes that share the ports. */
   readonly workers: number;
   readonly srpWorkers: number;
@@ -43,6 +59,9 @@ export interface Config {
   readonly backup: BackupSettings | undefined;
   readonly limits: Limits;
 }
+
+/** Who may make an account: everybody, who has an invite, or nobody. */
+export type Registration = 'open' | 'invite' | 'closed';
 
 /** Traces of calls, for a collector that speaks OTLP over HTTP. */
 export interface TracingSettings {
@@ -96,11 +115,8 @@ export class ConfigError extends Error {
 /** What a process ends with for settings that are not good (EX_CONFIG of sysexits.h): starting it again does not help. */
 export const EXIT_BAD_CONFIGURATION = 78;
 
-/** A value that a setting refuses; the message says what is allowed. */
-class Refused extends Error {}
-
 /** One setting. */
-export interface Setting {
+export interface Setting<T = unknown> {
   /** Of the environment variable. */
   readonly name: string;
   /** In the configuration file. */
@@ -111,16 +127,17 @@ export interface Setting {
   readonly byDefault: string;
   readonly allowed: string;
   readonly description: string;
-  readonly parse: (text: string) => unknown;
+  /** Throws RefusedValue. */
+  readonly parse: (text: string) => T;
 }
 
-const setting = (
+const setting = <T>(
   name: string,
   byDefault: string,
   description: string,
-  [allowed, parse]: readonly [string, (text: string) => unknown],
+  { allowed, parse }: ValueKind<T>,
   secret = false,
-): Setting => ({
+): Setting<T> => ({
   name: `PASSMANAGER_${name}`,
   key: name.toLowerCase(),
   secret,
@@ -129,77 +146,6 @@ const setting = (
   description,
   parse,
 });
-
-const refuse = (allowed: string): never => {
-  throw new Refused(allowed);
-};
-
-const integer = (minimum: number, maximum: number) => {
-  const allowed = `a whole number from ${minimum} to ${maximum}`;
-  return [
-    allowed,
-    (text: string): number => {
-      const value = /^\d{1,15}$/.test(text) ? Number(text) : Number.NaN;
-      return value >= minimum && value <= maximum ? value : refuse(allowed);
-    },
-  ] as const;
-};
-
-const oneOf = (...values: readonly string[]) => {
-  const allowed = values.join(', ');
-  return [allowed, (text: string): string => (values.includes(text) ? text : refuse(allowed))] as const;
-};
-
-const onOff = [
-  'on, off',
-  (text: string): boolean => (text === 'on' || text === 'off' ? text === 'on' : refuse('on, off')),
-] as const;
-const path = ['a path', (text: string): string => text] as const;
-
-/** What `parse` makes of a text, refused when that is undefined. */
-const checked = <T>(allowed: string, parse: (text: string) => T | undefined) =>
-  [allowed, (text: string): T => parse(text) ?? refuse(allowed)] as const;
-
-const host = checked('an IP address or a host name', (text) =>
-  isIP(text) !== 0 || /^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$/i.test(text)
-    ? text
-    : undefined,
-);
-
-const origins = checked('origins such as https://vault.example.org, with commas between', (text) => {
-  const parts = text.split(',').map((part) => part.trim());
-  return parts.every((part) => URL.canParse(part) && new URL(part).origin === part) ? parts : undefined;
-});
-
-const networks = checked('networks such as 10.0.0.0/8 or fd00::/8, with commas between', (text) => {
-  const parts = text.split(',').map((part) => part.trim());
-  return parts.every((part) => parseNetwork(part) !== undefined) ? parts : undefined;
-});
-
-const hostAndPort = checked('an address and a port, such as 127.0.0.1:9464', (text) => {
-  const [, bracketed, plain, port] = /^(?:\[([^\]]+)\]|([^:]+)):(\d{1,5})$/.exec(text) ?? [];
-  const name = bracketed ?? plain;
-  if (name === undefined || Number(port) > 65_535) return undefined;
-  return isIP(name) !== 0 || name === 'localhost' ? { host: name, port: Number(port) } : undefined;
-});
-
-const httpUrl = checked('an address such as http://127.0.0.1:4318', (text) => {
-  if (!URL.canParse(text)) return undefined;
-  const { protocol, search, hash, href } = new URL(text);
-  return /^https?:$/.test(protocol) && search === '' && hash === '' ? href.replace(/\/+$/, '') : undefined;
-});
-
-const ratio = checked('a number from 0 to 1', (text) =>
-  /^[01](\.\d{1,9})?$/.test(text) && Number(text) <= 1 ? Number(text) : undefined,
-);
-
-/** Whether a text is the URL of a PostgreSQL. */
-export const isPostgresUrl = (text: string): boolean =>
-  URL.canParse(text) && /^postgres(ql)?:$/.test(new URL(text).protocol);
-
-const databaseUrl = checked('postgres://user:password@host:port/database', (text) =>
-  isPostgresUrl(text) ? text : undefined,
-);
 
 /** Every setting, in the order of the document. */
 export const SETTINGS = {
@@ -266,7 +212,7 @@ export const SETTINGS = {
   logFile: setting(
     'LOG_FILE',
     '',
-    'Where the log goes: a file that is rotated at 10 MB, with nine older ones. None: stderr.',
+    `Where the log goes: a file that is rotated at ${LOG_FILE_MEGABYTES} MB, with ${LOG_FILES_KEPT} older ones. None: stderr.`,
     path,
   ),
   metricsAddress: setting(
@@ -292,7 +238,7 @@ export const SETTINGS = {
     'REGISTRATION',
     'open on loopback, else invite',
     'Who may make an account: anybody, whoever has an invite, nobody.',
-    oneOf('open', 'invite', 'closed'),
+    oneOf<Registration>('open', 'invite', 'closed'),
   ),
   workers: setting(
     'WORKERS',
@@ -329,7 +275,7 @@ export const SETTINGS = {
     'PROXY_HEADER',
     'x-forwarded-for',
     'The header that the trusted proxies write; the others are not read. With `proxy-protocol` (version 1 or 2) each of their connections to either door must begin with one.',
-    oneOf('x-forwarded-for', 'forwarded', 'proxy-protocol'),
+    oneOf<ProxyHeader>('x-forwarded-for', 'forwarded', 'proxy-protocol'),
   ),
   maxUsers: setting('MAX_USERS', '', 'Accounts in all. None: as many as come.', integer(1, 1_000_000_000)),
   rateLimit: setting(
@@ -431,6 +377,9 @@ export const SETTINGS = {
 } as const satisfies Record<string, Setting>;
 
 type Key = keyof typeof SETTINGS;
+type Value<K extends Key> = ReturnType<(typeof SETTINGS)[K]['parse']>;
+
+const settingOf = <K extends Key>(key: K): Setting<Value<K>> => SETTINGS[key] as Setting<Value<K>>;
 
 /** Names with this prefix are the tests', no settings of the server. */
 const TEST_PREFIX = 'PASSMANAGER_TEST_';
@@ -455,23 +404,26 @@ export function loadConfig(
       problems.push(`${name} is not a setting (docs/configuration.md lists them)`);
     }
   }
-  const read = <T>(key: Key, fallback: T): T => {
-    const { name, parse } = SETTINGS[key] as Setting;
+  const read = <K extends Key, F>(key: K, fallback: F): Value<K> | F => {
+    const { name, parse } = settingOf(key);
     const text = texts[name];
     if (text === undefined || text === '') return fallback;
     try {
-      return parse(text) as T;
+      return parse(text);
     } catch (error) {
-      if (!(error instanceof Refused)) throw error;
+      if (!(error instanceof RefusedValue)) throw error;
       problems.push(`${labels.get(name) ?? name} takes ${error.message}`);
       return fallback;
     }
   };
-  const preset = <T>(key: Key): T => read(key, SETTINGS[key].parse(SETTINGS[key].byDefault) as T);
+  const preset = <K extends Key>(key: K): Value<K> => {
+    const { parse, byDefault } = settingOf(key);
+    return read(key, parse(byDefault));
+  };
 
-  const host = preset<string>('host');
-  const certificateFile = read<string | undefined>('tlsCertificateFile', undefined);
-  const tlsKeyFile = read<string | undefined>('tlsKeyFile', undefined);
+  const host = preset('host');
+  const certificateFile = read('tlsCertificateFile', undefined);
+  const tlsKeyFile = read('tlsKeyFile', undefined);
   if ((certificateFile === undefined) !== (tlsKeyFile === undefined)) {
     problems.push('PASSMANAGER_TLS_CERT_FILE and PASSMANAGER_TLS_KEY_FILE go together');
   }
@@ -479,28 +431,28 @@ export function loadConfig(
     certificateFile === undefined || tlsKeyFile === undefined
       ? undefined
       : { certificateFile, keyFile: tlsKeyFile };
-  const insecure = preset<boolean>('insecure');
+  const insecure = preset('insecure');
   if (!isLoopback(host) && tls === undefined && !insecure) {
     problems.push(
       `PASSMANAGER_HOST is not loopback: set PASSMANAGER_TLS_CERT_FILE and PASSMANAGER_TLS_KEY_FILE, or PASSMANAGER_INSECURE=on behind a proxy that does TLS`,
     );
   }
-  const backupDir = read<string | undefined>('backupDir', undefined);
-  const backupPassphrase = read<string | undefined>('backupPassphrase', undefined);
+  const backupDir = read('backupDir', undefined);
+  const backupPassphrase = read('backupPassphrase', undefined);
   if ((backupDir === undefined) !== (backupPassphrase === undefined)) {
     problems.push(
       'PASSMANAGER_BACKUP_DIR and PASSMANAGER_BACKUP_PASSPHRASE (or PASSMANAGER_BACKUP_PASSPHRASE_FILE) go together',
     );
   }
   const backupTimes = {
-    intervalHours: preset<number>('backupIntervalHours'),
-    keep: preset<number>('backupKeep'),
-    command: read<string | undefined>('backupCommand', undefined),
+    intervalHours: preset('backupIntervalHours'),
+    keep: preset('backupKeep'),
+    command: read('backupCommand', undefined),
   };
-  const otlpEndpoint = read<string | undefined>('otlpEndpoint', undefined);
-  const sampleRatio = preset<number>('traceSampleRatio');
-  const workers = preset<number>('workers');
-  const maxPageSize = preset<number>('maxPageSize');
+  const otlpEndpoint = read('otlpEndpoint', undefined);
+  const sampleRatio = preset('traceSampleRatio');
+  const workers = preset('workers');
+  const maxPageSize = preset('maxPageSize');
   const config: Config = {
     host,
     grpcPort: preset('grpcPort'),

@@ -3,13 +3,11 @@
  * universal handlers. Its own Node adapter is not used: it parses the Host header where nobody catches, reads bodies in a
  * way that cuts the connection of whoever sends too much, and writes to the console.
  *
- * The body is read here, within bounds, and the handlers get what they need of the headers and no more, put right. What
- * they refuse before the RPC is reached has no typed detail; such a request is put to them once more with an empty body
+ * The handlers get a body that was read within bounds (connect_request.ts), and their answer is written out as the peer takes
+ * it (connect_response.ts). What they refuse before the RPC is reached has no typed detail; such a request is put to them once more with an empty body
  * and the refusal that the RPC is to throw, so that each protocol encodes it in its own way.
  */
 import { randomUUID } from 'node:crypto';
-import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
-import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2';
 import type { Message } from '@bufbuild/protobuf';
 import {
   Code,
@@ -19,8 +17,16 @@ import {
   createContextValues,
   type HandlerContext,
 } from '@connectrpc/connect';
-import type { UniversalHandler, UniversalServerResponse } from '@connectrpc/connect/protocol';
-import { capConnectTimeout, capGrpcTimeout } from './deadline.ts';
+import type { UniversalHandler } from '@connectrpc/connect/protocol';
+import {
+  bodyLimit,
+  ENVELOPE_BYTES,
+  emptyBody,
+  handlerHeaders,
+  jsonLimit,
+  readBody,
+} from './connect_request.ts';
+import { writeAnswer } from './connect_response.ts';
 import type { DoorLimits } from './door.ts';
 import {
   incorrectParameters,
@@ -30,11 +36,9 @@ import {
   unexpectedError,
 } from './errors.ts';
 import { MAX_STATUS_BYTES, statusBytes } from './grpc_status.ts';
+import type { HttpRequest, HttpResponse } from './http_messages.ts';
 import type { Logger } from './log.ts';
 import { type CallContext, READ_OPTIONS, type Rpc, type StreamingRpc, type UnaryRpc } from './rpc.ts';
-
-export type HttpRequest = IncomingMessage | Http2ServerRequest;
-export type HttpResponse = ServerResponse | Http2ServerResponse;
 
 /** Serves one request to an RPC path. Never rejects. */
 export type RpcHandler = (request: HttpRequest, response: HttpResponse, caller: Caller) => Promise<void>;
@@ -135,7 +139,7 @@ function adapt(rpc: Rpc, handler: UniversalHandler, maxTimeoutMs: number, parts:
       refusal,
     );
     if (!reached) ({ answer } = await ask(emptyBody(contentType), incorrectParameters().inClear()));
-    await write(answer, response, caller.headers, rpc.kind === 'unary');
+    await writeAnswer(answer, response, caller.headers, rpc.kind === 'unary');
   }
 
   return async (request, response, caller) => {
@@ -147,8 +151,6 @@ function adapt(rpc: Rpc, handler: UniversalHandler, maxTimeoutMs: number, parts:
     }
   };
 }
-
-// ---- The RPC as the universal handlers call it ----
 
 function unaryImplementation(rpc: UnaryRpc, log: Logger) {
   return async (request: Message, context: HandlerContext): Promise<Message> => {
@@ -210,179 +212,6 @@ function connectError(error: RpcError, { protocolName }: HandlerContext): Connec
   return new ConnectError(message, status, undefined, [{ desc: detailSchema, value: detail }]);
 }
 
-// ---- The request ----
-
-/** The prefix of a message in gRPC, gRPC-Web and streaming Connect: a byte of flags and a length in four. */
-const ENVELOPE_BYTES = 5;
-
-function isEnveloped(contentType: string): boolean {
-  return /^application\/(?:grpc|connect\+)/i.test(contentType);
-}
-
-function isJson(contentType: string): boolean {
-  return /json/i.test(contentType);
-}
-
-/** JSON writes bytes in base64, 4 characters for 3 bytes, plus names and punctuation. */
-function jsonLimit(maxMessageBytes: number): number {
-  return Math.ceil(maxMessageBytes / 3) * 4 + 64 * 1024;
-}
-
-function bodyLimit(contentType: string, maxMessageBytes: number): number {
-  const message = isJson(contentType) ? jsonLimit(maxMessageBytes) : maxMessageBytes;
-  return isEnveloped(contentType) ? message + ENVELOPE_BYTES : message;
-}
-
-/** A body that holds the empty message. */
-function emptyBody(contentType: string): Uint8Array {
-  const message = isJson(contentType) ? Buffer.from('{}') : Buffer.alloc(0);
-  if (!isEnveloped(contentType)) return message;
-  const prefix = Buffer.alloc(ENVELOPE_BYTES);
-  prefix.writeUInt32BE(message.length, 1);
-  return Buffer.concat([prefix, message]);
-}
-
-/**
- * The headers that the universal handlers go by: content type, encoding and deadline. An encoding other than identity is
- * named `unsupported`, for the refusal repeats it; a deadline is capped. Undefined when the deadline cannot be read.
- */
-function handlerHeaders(
-  headers: IncomingHttpHeaders,
-  contentType: string,
-  capMs: number,
-): Headers | undefined {
-  const kept = new Headers({ 'content-type': contentType });
-  for (const name of [
-    'content-encoding',
-    'connect-content-encoding',
-    'grpc-encoding',
-    'connect-protocol-version',
-  ]) {
-    const value = headers[name];
-    if (value === undefined) continue;
-    kept.set(name, value === 'identity' || value === '1' ? value : 'unsupported');
-  }
-  const grpc = headers['grpc-timeout'];
-  if (grpc !== undefined) {
-    const capped = capGrpcTimeout(String(grpc), capMs);
-    if (capped === undefined) return undefined;
-    kept.set('grpc-timeout', capped);
-  }
-  const connect = headers['connect-timeout-ms'];
-  if (connect !== undefined) {
-    const capped = capConnectTimeout(String(connect), capMs);
-    if (capped === undefined) return undefined;
-    kept.set('connect-timeout-ms', capped);
-  }
-  return kept;
-}
-
-/**
- * The whole body; `too large` as soon as it is known to be, while the rest is still let in and thrown away, because a
- * connection closed with bytes unread loses the answer (RFC 9112 §9.6); `cut` when the peer went away. How long it may
- * take is the listener's to bound.
- */
-function readBody(request: HttpRequest, limit: number): Promise<Uint8Array | 'too large' | 'cut'> {
-  if (Number(request.headers['content-length'] ?? 0) > limit) {
-    request.resume();
-    return Promise.resolve('too large');
-  }
-  return new Promise((resolve) => {
-    const chunks: Buffer[] = [];
-    let length = 0;
-    const take = (chunk: Buffer) => {
-      length += chunk.length;
-      if (length > limit) {
-        // Without a listener for its data the stream flows on and forgets.
-        request.off('data', take);
-        request.resume();
-        resolve('too large');
-        return;
-      }
-      chunks.push(chunk);
-    };
-    request.on('data', take);
-    request.once('end', () => resolve(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks, length)));
-    request.once('error', () => resolve('cut'));
-    request.once('close', () => resolve('cut'));
-  });
-}
-
 async function* once(content: Uint8Array): AsyncGenerator<Uint8Array> {
   if (content.length > 0) yield content;
-}
-
-// ---- The response ----
-
-/**
- * Writes an answer. A unary one goes out in one piece; a stream as it comes, no faster than the peer takes it. The
- * headers are sent after the first part of the body, when the handler has settled them.
- */
-async function write(
-  answer: UniversalServerResponse,
-  response: HttpResponse,
-  extra: Readonly<Record<string, string>>,
-  whole: boolean,
-): Promise<void> {
-  const parts = answer.body?.[Symbol.asyncIterator]();
-  try {
-    if (parts === undefined || whole) {
-      const chunks: Uint8Array[] = [];
-      if (parts !== undefined) {
-        for (let part = await parts.next(); part.done !== true; part = await parts.next())
-          chunks.push(part.value);
-      }
-      if (response.destroyed) return;
-      writeHead(response, answer, extra);
-      addTrailers(response, answer);
-      (response as ServerResponse).end(chunks.length === 1 ? chunks[0] : Buffer.concat(chunks));
-      return;
-    }
-    let part = await parts.next();
-    if (response.destroyed) return;
-    writeHead(response, answer, extra);
-    for (; part.done !== true; part = await parts.next()) {
-      if (response.destroyed) return;
-      if (!writePart(response, part.value)) await drained(response);
-    }
-    if (response.destroyed) return;
-    addTrailers(response, answer);
-    response.end();
-  } finally {
-    // Ends the RPC when the peer has gone before the last part.
-    await parts?.return?.();
-  }
-}
-
-function writeHead(
-  response: HttpResponse,
-  answer: UniversalServerResponse,
-  extra: Readonly<Record<string, string>>,
-): void {
-  // The two classes overload writeHead differently; what is passed suits both.
-  (response as ServerResponse).writeHead(answer.status, {
-    ...extra,
-    ...Object.fromEntries(answer.header ?? []),
-  });
-}
-
-function writePart(response: HttpResponse, part: Uint8Array): boolean {
-  return (response as ServerResponse).write(part);
-}
-
-function addTrailers(response: HttpResponse, { trailer }: UniversalServerResponse): void {
-  if (trailer !== undefined) response.addTrailers(Object.fromEntries(trailer));
-}
-
-/** Waits until the response takes more, or is gone. */
-function drained(response: HttpResponse): Promise<void> {
-  return new Promise((resolve) => {
-    const done = () => {
-      response.off('drain', done);
-      response.off('close', done);
-      resolve();
-    };
-    response.on('drain', done);
-    response.on('close', done);
-  });
 }

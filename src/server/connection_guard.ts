@@ -30,6 +30,7 @@ export interface PeerOfSocket {
   readonly remotePort?: number | undefined;
 }
 
+/** The guard of one door. */
 export class ConnectionGuard {
   readonly #maxConnections: number;
   readonly #maxPerNetwork: number;

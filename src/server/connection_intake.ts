@@ -10,6 +10,7 @@ import type { ConnectionGuard } from './connection_guard.ts';
 import type { Logger } from './log.ts';
 import { type ProxyProtocolHeader, parseProxyHeader } from './proxy_protocol.ts';
 
+/** The intake of one door. */
 export class ConnectionIntake {
   readonly #guard: ConnectionGuard;
   readonly #clients: ClientAddresses;

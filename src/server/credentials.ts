@@ -2,7 +2,7 @@
 import type { ColumnSealer } from '../database/column_sealer.ts';
 import type { Row } from '../database/database.ts';
 import { equalBytes } from '../protocol/bytes.ts';
-import type { KdfParameters } from '../protocol/kdf.ts';
+import { isSameKdf, type KdfParameters } from '../protocol/kdf.ts';
 
 /** What a password is verified with. */
 export interface LoginCredentials {
@@ -37,6 +37,7 @@ export interface CredentialRow extends LoginCredentialRow {
   readonly encrypted_vault_header: Buffer;
 }
 
+/** Seals credentials column by column, and opens them. */
 export class CredentialSealer {
   readonly #sealer: ColumnSealer;
 
@@ -101,10 +102,7 @@ export class CredentialSealer {
       equalBytes(one.srpVerifier, other.srpVerifier) &&
       equalBytes(one.masterKeySalt, other.masterKeySalt) &&
       equalBytes(one.encryptedVaultHeader, other.encryptedVaultHeader) &&
-      one.kdf.algorithm === other.kdf.algorithm &&
-      one.kdf.memoryKib === other.kdf.memoryKib &&
-      one.kdf.iterations === other.kdf.iterations &&
-      one.kdf.parallelism === other.kdf.parallelism
+      isSameKdf(one.kdf, other.kdf)
     );
   }
 }

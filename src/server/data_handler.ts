@@ -1,5 +1,4 @@
 /** DataService: the entries of a vault. The server stores opaque bytes under ids that clients choose. */
-import { timestampFromDate } from '@bufbuild/protobuf/wkt';
 import type {
   BatchCreateEntriesPayload,
   BatchDeleteEntriesPayload,
@@ -30,6 +29,7 @@ import {
   SYNC_ENTRIES,
   UPDATE_ENTRY,
 } from '../database/entry_statements.ts';
+import { batchGetResult, type EntryRow, entryMessage } from './entry_messages.ts';
 import {
   entryExists,
   type FieldError,
@@ -47,38 +47,6 @@ export interface DataLimits {
   readonly maxEntriesPerUser: number;
   readonly defaultPageSize: number;
   readonly maxPageSize: number;
-}
-
-/** An entry as its row holds it; a tombstone has no name and no data. */
-export interface EntryRow extends Row {
-  readonly entry_id: string;
-  readonly entry_name: Buffer;
-  readonly entry_data: Buffer;
-  readonly revision: bigint;
-  readonly created_at: Date;
-  readonly updated_at: Date;
-}
-
-/** What a row of an entry is in the contract. */
-export function entryMessage(row: EntryRow) {
-  return {
-    entryId: row.entry_id,
-    entryName: row.entry_name,
-    entryData: row.entry_data,
-    revision: row.revision,
-    createTime: timestampFromDate(row.created_at),
-    updateTime: timestampFromDate(row.updated_at),
-  };
-}
-
-/** Entries asked for by id, as the answer of BatchGetEntries: found, missing, and what did not fit into one message. */
-export function batchGetResult(entryIds: readonly string[], rows: readonly Row[]) {
-  const found = new Map(rows.map((row) => [row.entry_id as string, row]));
-  return {
-    entries: rows.filter((row) => row.fits).map((row) => entryMessage(row as EntryRow)),
-    missingEntryIds: entryIds.filter((id) => !found.has(id)),
-    remainingEntryIds: entryIds.filter((id) => found.get(id)?.fits === false),
-  };
 }
 
 /** How one entry of a batch stands before the batch. */
@@ -102,6 +70,7 @@ type FieldName = (index: number, field: string) => string;
 const alone: FieldName = (_index, field) => field;
 const inBatch: FieldName = (index, field) => `entries[${index}].${field}`;
 
+/** A method for each RPC. A write of one entry is one statement, and a transaction where that did nothing. */
 export class DataHandler implements HandlerOf<typeof DataService> {
   readonly #gate: RequestGate;
   readonly #feed: RevisionFeed;

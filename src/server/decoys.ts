@@ -15,6 +15,7 @@ export interface DecoySecrets {
   decoySecret(label: string, usernameHash: Uint8Array): Uint8Array;
 }
 
+/** One verifier for all names, and salts for each. */
 export class Decoys {
   /** The sealed credentials of nobody, opened when a name is unknown so that both ways cost the same. */
   readonly row: LoginCredentialRow;

@@ -1,7 +1,8 @@
 /** What both doors have in common: how one is opened, what it may cost, and how it is closed. */
 import type { ClientAddresses } from './client_address.ts';
 import type { Logger } from './log.ts';
-import type { Readiness, Rpc } from './rpc.ts';
+import type { Readiness } from './readiness.ts';
+import type { Rpc } from './rpc.ts';
 import type { TlsIdentity } from './tls.ts';
 
 /** What a door holds at a moment, and has refused. */

@@ -37,6 +37,7 @@ const uuid = (value: string) => !isUuid(value);
 const anything = () => false;
 const atLeast = (minimum: bigint) => (value: bigint | number) => BigInt(value) < minimum;
 
+/** The rules under the limits of a server. */
 export class FieldRules {
   readonly #rules: ReadonlyMap<string, Rule>;
   readonly #limits: FieldLimits;

@@ -11,16 +11,12 @@ import { type DescMessage, fromBinary, type Message, toBinary } from '@bufbuild/
 import {
   type handleServerStreamingCall,
   type handleUnaryCall,
-  Metadata,
+  type Metadata,
   Server,
   ServerCredentials,
-  type ServerErrorResponse,
-  type ServerInterceptingCall,
-  type ServerInterceptor,
   type ServerUnaryCall,
   type ServerWritableStream,
   setLogger,
-  status,
 } from '@grpc/grpc-js';
 import { BodyBudget } from './body_budget.ts';
 import type { ClientAddresses } from './client_address.ts';
@@ -28,15 +24,15 @@ import { ConnectionGuard } from './connection_guard.ts';
 import { ConnectionIntake } from './connection_intake.ts';
 import { capGrpcTimeout } from './deadline.ts';
 import { type Door, type DoorLimits, type DoorOptions, peerAddress } from './door.ts';
+import { drained } from './drained.ts';
 import {
   incorrectParameters,
   RpcError,
-  statusText,
   temporaryOutage,
   tooManyRequests,
   unexpectedError,
 } from './errors.ts';
-import { MAX_STATUS_BYTES, STATUS_DETAILS_KEY, statusBytes } from './grpc_status.ts';
+import { errorResponse, typedStatuses } from './grpc_error_response.ts';
 import { healthRpcs } from './health.ts';
 import type { Logger } from './log.ts';
 import { OpenStreams } from './open_streams.ts';
@@ -275,36 +271,11 @@ function serveStream(
   };
 }
 
-/** Waits until the stream takes more, or is gone. */
-function drained(call: ServerWritableStream<Buffer, Message>): Promise<void> {
-  return new Promise((resolve) => {
-    const done = () => {
-      call.off('drain', done);
-      call.off('close', done);
-      resolve();
-    };
-    call.on('drain', done);
-    call.on('close', done);
-    if (call.destroyed) done();
-  });
-}
-
 function serializer(output: DescMessage): (message: Message) => Buffer {
   return (message) => {
     const bytes = toBinary(output, message);
     return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   };
-}
-
-function errorResponse(error: RpcError): ServerErrorResponse {
-  const metadata = new Metadata();
-  const bytes = statusBytes(error);
-  if (bytes.length <= MAX_STATUS_BYTES) metadata.set(STATUS_DETAILS_KEY, Buffer.from(bytes));
-  return Object.assign(new Error(error.message), {
-    code: error.status as number,
-    details: error.message,
-    metadata,
-  });
 }
 
 /** The pipeline throws nothing else, but a door that trusts it would leave calls without an answer. */
@@ -342,40 +313,6 @@ function headerRules(
         capGrpcTimeout(String(timeout), cap ?? limits.maxUnaryDeadlineMs) ?? 'malformed';
     }
   };
-}
-
-/**
- * Gives the statuses that grpc-js makes by itself the contract's form: a constant text, and the typed detail where the
- * contract has one. grpc-js sends them through its call object's own sendStatus, past every regular interceptor, so that
- * is what is replaced.
- */
-const typedStatuses: ServerInterceptor = (_method, call) => {
-  const sendStatus = call.sendStatus.bind(call);
-  call.sendStatus = (answer) => {
-    if (answer.code === status.OK || answer.metadata?.get(STATUS_DETAILS_KEY).length) sendStatus(answer);
-    else sendStatus(libraryStatus(answer.code, String(answer.details)));
-  };
-  return call as ServerInterceptingCall;
-};
-
-function libraryStatus(
-  code: status,
-  details: string,
-): { code: status; details: string; metadata: Metadata | null } {
-  if (code === status.RESOURCE_EXHAUSTED) return statusOf(tooManyRequests().inClear());
-  if (
-    details.startsWith('Received no request message') ||
-    details.startsWith('Received a second request message') ||
-    details.startsWith('Invalid grpc-timeout value')
-  ) {
-    return statusOf(incorrectParameters().inClear());
-  }
-  return { code, details: statusText(code as number), metadata: null };
-}
-
-function statusOf(error: RpcError): { code: status; details: string; metadata: Metadata } {
-  const { code, details, metadata } = errorResponse(error);
-  return { code: code as status, details: details as string, metadata: metadata as Metadata };
 }
 
 /**

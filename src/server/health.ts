@@ -8,7 +8,8 @@ import {
   HealthService,
   ServingStatus,
 } from './health_contract.ts';
-import type { CallContext, Readiness, Rpc } from './rpc.ts';
+import type { Readiness } from './readiness.ts';
+import type { CallContext, Rpc } from './rpc.ts';
 
 /** Anybody may watch, and a watch keeps a connection at work; more than this at a time on one door are refused. */
 const MAX_WATCHES = 1000;

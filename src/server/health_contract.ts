@@ -12,10 +12,12 @@ import {
 
 /** grpc.health.v1.HealthCheckResponse.ServingStatus. */
 export const ServingStatus = { UNKNOWN: 0, SERVING: 1, NOT_SERVING: 2, SERVICE_UNKNOWN: 3 } as const;
+/** One of them. */
 export type ServingStatus = (typeof ServingStatus)[keyof typeof ServingStatus];
 
 /** Asks for a service by its full name, or for the whole server by the empty one. */
 export type HealthCheckRequest = Message<'grpc.health.v1.HealthCheckRequest'> & { service: string };
+/** How it stands. */
 export type HealthCheckResponse = Message<'grpc.health.v1.HealthCheckResponse'> & { status: ServingStatus };
 
 const file = createFileRegistry(
@@ -78,10 +80,13 @@ const file = createFileRegistry(
   () => undefined,
 );
 
+/** The descriptor of HealthCheckRequest. */
 export const HealthCheckRequestSchema = file.getMessage(
   'grpc.health.v1.HealthCheckRequest',
 ) as GenMessage<HealthCheckRequest>;
+/** The descriptor of HealthCheckResponse. */
 export const HealthCheckResponseSchema = file.getMessage(
   'grpc.health.v1.HealthCheckResponse',
 ) as GenMessage<HealthCheckResponse>;
+/** The service: Check and Watch. */
 export const HealthService: DescService = file.getService('grpc.health.v1.Health')!;

@@ -10,35 +10,33 @@ import {
   NEW_HISTORY,
   PURGE_TOMBSTONES,
 } from '../database/housekeeping_statements.ts';
-import {
-  CLOSE_CHANGE,
-  DELETE_CHANGE_SESSIONS,
-  DROP_NEW_BYTES,
-} from '../database/password_change_statements.ts';
+import { closeChange } from '../database/password_changes.ts';
 import { DELETE_OLD_COUNTERS, DELETE_OLD_NETWORKS } from '../database/rate_statements.ts';
+import type { RandomBytes } from '../protocol/bytes.ts';
+import { HISTORY_ID_BYTES } from '../protocol/sizes.ts';
 import type { Logger } from './log.ts';
 import type { RequestGate } from './request_gate.ts';
+import { Rounds } from './rounds.ts';
 import type { SessionKeys } from './session_keys.ts';
 
 /** How many rows one statement cleans, so that none holds locks for long. */
 const BITE = 500;
 
+/** Cleans up at an interval. */
 export class Housekeeping {
   readonly #database: Database;
   readonly #gate: RequestGate;
   readonly #sessionKeys: SessionKeys;
-  readonly #random: (bytes: number) => Uint8Array;
+  readonly #random: RandomBytes;
   readonly #log: Logger;
-  readonly #intervalMs: number;
+  readonly #rounds: Rounds;
   #stopping = false;
-  #timer: NodeJS.Timeout | undefined;
-  #running: Promise<void> = Promise.resolve();
 
   constructor(parts: {
     database: Database;
     gate: RequestGate;
     sessionKeys: SessionKeys;
-    random: (bytes: number) => Uint8Array;
+    random: RandomBytes;
     log: Logger;
     intervalMs: number;
   }) {
@@ -47,31 +45,24 @@ export class Housekeeping {
     this.#sessionKeys = parts.sessionKeys;
     this.#random = parts.random;
     this.#log = parts.log;
-    this.#intervalMs = parts.intervalMs;
+    this.#rounds = new Rounds(
+      () =>
+        this.run().catch((error: unknown) =>
+          this.#log.warn({ err: error }, 'clean-up failed; the next round tries again'),
+        ),
+      parts.intervalMs,
+    );
   }
 
   /** Cleans now and then at every interval. */
   start(): void {
-    const round = (): void => {
-      this.#running = this.run()
-        .catch((error: unknown) =>
-          this.#log.warn({ err: error }, 'clean-up failed; the next round tries again'),
-        )
-        .then(() => {
-          if (this.#timer === undefined) return;
-          this.#timer = setTimeout(round, this.#intervalMs);
-          this.#timer.unref();
-        });
-    };
-    this.#timer = setTimeout(round, 0);
+    this.#rounds.start();
   }
 
   /** Ends the rounds, after the bite that runs. */
-  async stop(): Promise<void> {
+  stop(): Promise<void> {
     this.#stopping = true;
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
-    await this.#running;
+    return this.#rounds.stop();
   }
 
   /** One round. */
@@ -108,10 +99,7 @@ export class Housekeeping {
       const { rows } = await transaction.execute(LOCK_EXPIRED_CHANGES, [1]);
       const user = rows[0];
       if (user === undefined) return false;
-      await transaction.execute(CLOSE_CHANGE, [user.id]);
-      const { rows: sessions } = await transaction.execute(DELETE_CHANGE_SESSIONS, [user.id]);
-      await transaction.execute(DROP_NEW_BYTES, [user.id]);
-      for (const { id } of sessions) this.#sessionKeys.forget(id as string);
+      for (const id of await closeChange(transaction, user.id as string)) this.#sessionKeys.forget(id);
       return true;
     });
   }
@@ -123,7 +111,7 @@ export class Housekeeping {
       const user = rows[0];
       if (user === undefined) return false;
       await transaction.execute(PURGE_TOMBSTONES, [user.id]);
-      await transaction.execute(NEW_HISTORY, [user.id, this.#random(16)]);
+      await transaction.execute(NEW_HISTORY, [user.id, this.#random(HISTORY_ID_BYTES)]);
       return true;
     });
   }

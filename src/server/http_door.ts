@@ -7,13 +7,14 @@ import { createServer, type Server } from 'node:http';
 import { createSecureServer, type Http2SecureServer } from 'node:http2';
 import type { AddressInfo } from 'node:net';
 import { BodyBudget } from './body_budget.ts';
-import { connectHandlers, type HttpRequest, type HttpResponse } from './connect_adapter.ts';
+import { connectHandlers } from './connect_adapter.ts';
 import { ConnectionGuard } from './connection_guard.ts';
 import { ConnectionIntake } from './connection_intake.ts';
 import { createCors } from './cors.ts';
 import { type Door, type DoorLimits, type DoorOptions, peerAddress } from './door.ts';
 import { healthRpcs } from './health.ts';
-import type { Readiness } from './rpc.ts';
+import type { HttpRequest, HttpResponse } from './http_messages.ts';
+import type { Readiness } from './readiness.ts';
 import { guardStreams } from './stream_guard.ts';
 import { showTls, type TlsIdentity } from './tls.ts';
 

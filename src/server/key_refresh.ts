@@ -4,7 +4,9 @@ import type { Database } from '../database/database.ts';
 import { KEY_REFRESH_MS } from '../database/key_rotation.ts';
 import { refreshSealer } from '../database/server_keys.ts';
 import type { Logger } from './log.ts';
+import { Rounds } from './rounds.ts';
 
+/** Looks for new keys at an interval. */
 export class KeyRefresh {
   readonly #parts: {
     readonly database: Database;
@@ -13,8 +15,7 @@ export class KeyRefresh {
     readonly log: Logger;
   };
   readonly #intervalMs: number;
-  #timer: NodeJS.Timeout | undefined;
-  #running: Promise<void> = Promise.resolve();
+  readonly #looks: Rounds;
 
   constructor(
     parts: { database: Database; keyFile: string; sealer: ColumnSealer; log: Logger },
@@ -22,23 +23,17 @@ export class KeyRefresh {
   ) {
     this.#parts = parts;
     this.#intervalMs = intervalMs;
+    this.#looks = new Rounds(() => this.run(), intervalMs);
   }
 
   /** Looks at every interval. */
   start(): void {
-    this.#timer = setTimeout(() => {
-      this.#running = this.run().then(() => {
-        if (this.#timer !== undefined) this.start();
-      });
-    }, this.#intervalMs);
-    this.#timer.unref();
+    this.#looks.start(this.#intervalMs);
   }
 
   /** Ends the looks, after the one that runs. */
-  async stop(): Promise<void> {
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
-    await this.#running;
+  stop(): Promise<void> {
+    return this.#looks.stop();
   }
 
   /** Looks once. Never rejects: the keys stay as they are where the database or the key file do not answer. */

@@ -6,6 +6,7 @@ import { destination, pino } from 'pino';
 
 /** From the most to the least talkative. */
 export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
+/** One of them. */
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
 /** The fields of a line beside its level, time and message. */

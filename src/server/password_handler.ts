@@ -16,7 +16,6 @@ import type { Row, Transaction } from '../database/database.ts';
 import { CHANGE_IDLE_SECONDS } from '../database/gate_statements.ts';
 import {
   BATCH_GET_OLD_ENTRIES,
-  CLOSE_CHANGE,
   COMMIT_CREDENTIALS,
   COMMIT_ENTRIES,
   CONSUME_START,
@@ -24,7 +23,6 @@ import {
   CURRENT_CREDENTIALS,
   DELETE_CHANGE_SESSIONS,
   DELETE_STARTS,
-  DROP_NEW_BYTES,
   ENTRIES_INCOMPLETE,
   GET_OLD_ENTRY,
   INSERT_CHANGE_SESSION,
@@ -36,13 +34,14 @@ import {
   PENDING_CREDENTIALS,
   WRITE_NEW_BYTES,
 } from '../database/password_change_statements.ts';
+import { closeChange } from '../database/password_changes.ts';
 import { sessionRowId } from '../database/sealed_columns.ts';
 import type { ServerKeys } from '../database/server_keys.ts';
 import { DELETE_ALL_SESSIONS, DELETE_ATTEMPTS } from '../database/user_statements.ts';
 import { passwordChangeContext, passwordCommitContext, pendingDigest } from '../protocol/handshake.ts';
 import { privateExponent } from '../protocol/srp.ts';
 import { type CredentialRow, CredentialSealer, type Credentials } from './credentials.ts';
-import { batchGetResult, type EntryRow, entryMessage } from './data_handler.ts';
+import { batchGetResult, type EntryRow, entryMessage } from './entry_messages.ts';
 import {
   entryAlreadyUpdated,
   fieldNotFound,
@@ -74,6 +73,7 @@ const HANDSHAKES_WAITING = 64;
 /** How many requests a change of n entries may take: get and update each of them twice, and some more. */
 const changeRequests = (entries: number): number => 4 * entries + 100;
 
+/** A method for each RPC; each runs one transaction of the gate. */
 export class PasswordHandler implements HandlerOf<typeof PasswordService> {
   readonly #gate: RequestGate;
   readonly #feed: RevisionFeed;
@@ -210,7 +210,7 @@ export class PasswordHandler implements HandlerOf<typeof PasswordService> {
       const { rows: sessions } = await transaction.execute(DELETE_ALL_SESSIONS, [account.id]);
       await transaction.execute(DELETE_ATTEMPTS, [account.id]);
       await recordEvent(transaction, 'password changed', account.id);
-      return { serverProof: proof.serverProof, ended: sessions };
+      return { serverProof: proof.serverProof, ended: sessions.map(({ id }) => id as string) };
     });
     this.#ended(call, ended);
     return { newServerProofM2: serverProof };
@@ -226,9 +226,7 @@ export class PasswordHandler implements HandlerOf<typeof PasswordService> {
       }
       await transaction.execute(DELETE_STARTS, [account.id, sessionId]);
       if (account.change_session_id === null) return [];
-      await transaction.execute(CLOSE_CHANGE, [account.id]);
-      await transaction.execute(DROP_NEW_BYTES, [account.id]);
-      return (await transaction.execute(DELETE_CHANGE_SESSIONS, [account.id])).rows;
+      return closeChange(transaction, account.id);
     });
     this.#ended(call, ended);
     return {};
@@ -372,8 +370,8 @@ export class PasswordHandler implements HandlerOf<typeof PasswordService> {
     return sealed;
   }
 
-  #ended(call: SealedCall, sessions: readonly Row[]): void {
-    for (const { id } of sessions) this.#sessionKeys.forget(id as string);
+  #ended(call: SealedCall, sessionIds: readonly string[]): void {
+    for (const id of sessionIds) this.#sessionKeys.forget(id);
     this.#feed.touch(call.session.userId);
   }
 }

@@ -24,7 +24,8 @@ import {
   SecureResponseSchema,
 } from '../../gen/passmanager/common/v1/secure_pb.ts';
 import { openSync, sealSync } from '../database/aead.ts';
-import { failureAad, requestAad, responseAad, streamAad } from '../protocol/aad.ts';
+import { failureAad, methodPath, requestAad, responseAad, streamAad } from '../protocol/aad.ts';
+import { REQUEST_NUMBER_LIMIT } from '../protocol/sizes.ts';
 import { isUuid } from '../protocol/uuid.ts';
 import {
   fieldsInvalid,
@@ -60,9 +61,6 @@ export type PublicCall = CallContext;
 
 type Method = (payload: Message, call: unknown) => Promise<unknown> | AsyncIterable<unknown>;
 
-/** Request numbers stay below this. */
-const REQUEST_NUMBER_LIMIT = 2n ** 53n;
-
 /**
  * The RPCs of one service. Throws when a method has no access rule, no handler, no payload or result of its own name, or
  * a field without a rule: what was forgotten does not start.
@@ -82,11 +80,6 @@ export function serviceRpcs<S extends DescService>(
       ? publicRpc(method, bound, parts)
       : new SealedRpc(method, rule, bound, parts).toRpc();
   });
-}
-
-/** The path of a method, `/passmanager.data.v1.DataService/GetEntry`. */
-export function methodPath(method: DescMethod): string {
-  return `/${method.parent.typeName}/${method.name}`;
 }
 
 /** The largest public request, RegisterUser with a full vault header, has some 17 KiB; anybody may send one. */

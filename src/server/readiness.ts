@@ -1,7 +1,18 @@
-/** Whether the database answers, asked at an interval, and whether it takes writes, for health and readiness. */
+/** Whether the server can serve: what health and readiness answer, and the database that is asked for it at an interval. */
 import type { Executor } from '../database/database.ts';
 import type { Logger } from './log.ts';
-import type { Readiness } from './rpc.ts';
+
+/** Whether the server can serve now; what health and readiness answer. */
+export interface Readiness {
+  /** True while both doors and the database serve. */
+  isServing(): boolean;
+  /** What an operator must look after though it serves: a sentence, or undefined. */
+  warning(): string | undefined;
+  /** More that an operator wants to know, by name; everybody may read it. */
+  details(): Readonly<Record<string, unknown>>;
+  /** Calls `listener` at every change of isServing(); returns what ends that. */
+  onChange(listener: (serving: boolean) => void): () => void;
+}
 
 /** For how long a refused write is worth a warning, in milliseconds: on a full disk some writes still find room. */
 const WARNING_MS = 60_000;
@@ -13,6 +24,7 @@ const INTERVALS_TO_ANSWER = 5;
 export const WRITES_REFUSED =
   'writes fail: the disk of the database is full, or the database is read-only. Reading goes on';
 
+/** Serving while the database answers; warns while it takes no writes. */
 export class DatabaseReadiness implements Readiness {
   readonly #database: Executor;
   readonly #intervalMs: number;

@@ -2,6 +2,7 @@
  * The anti-replay window of 64 request numbers (RFC 4303 §3.4.3) on a value in memory. The database keeps the same
  * window in SQL (src/database/gate_statements.ts); this one serves while the database cannot write.
  */
+import { REPLAY_WINDOW_NUMBERS } from '../protocol/sizes.ts';
 
 /** Bit i of `window` says that number `highest - i` was seen. Nothing seen: highest -1, window 0. */
 export interface ReplayWindow {
@@ -10,19 +11,18 @@ export interface ReplayWindow {
   readonly window: bigint;
 }
 
-const WINDOW_BITS = 64n;
-const WINDOW_MASK = (1n << WINDOW_BITS) - 1n;
+const WINDOW_MASK = (1n << REPLAY_WINDOW_NUMBERS) - 1n;
 
 /** Whether a number was seen or is too old to tell. */
 export function isReplay({ highest, window }: ReplayWindow, requestNumber: bigint): boolean {
   if (requestNumber > highest) return false;
-  if (requestNumber + WINDOW_BITS <= highest) return true;
+  if (requestNumber + REPLAY_WINDOW_NUMBERS <= highest) return true;
   return ((window >> (highest - requestNumber)) & 1n) === 1n;
 }
 
 /** Whether a number was certainly seen: false also where it is too old to tell. */
 export function wasAccepted(seen: ReplayWindow, requestNumber: bigint): boolean {
-  return requestNumber + WINDOW_BITS > seen.highest && isReplay(seen, requestNumber);
+  return requestNumber + REPLAY_WINDOW_NUMBERS > seen.highest && isReplay(seen, requestNumber);
 }
 
 /** The window after a number that is no replay was accepted. */
@@ -31,7 +31,7 @@ export function acceptNumber({ highest, window }: ReplayWindow, requestNumber: b
   const shift = requestNumber - highest;
   return {
     highest: requestNumber,
-    window: shift >= WINDOW_BITS ? 1n : ((window << shift) & WINDOW_MASK) | 1n,
+    window: shift >= REPLAY_WINDOW_NUMBERS ? 1n : ((window << shift) & WINDOW_MASK) | 1n,
   };
 }
 
@@ -39,6 +39,6 @@ export function acceptNumber({ highest, window }: ReplayWindow, requestNumber: b
 export function mergeWindows(one: ReplayWindow, other: ReplayWindow): ReplayWindow {
   const [newer, older] = one.highest >= other.highest ? [one, other] : [other, one];
   const shift = newer.highest - older.highest;
-  const carried = shift >= WINDOW_BITS ? 0n : (older.window << shift) & WINDOW_MASK;
+  const carried = shift >= REPLAY_WINDOW_NUMBERS ? 0n : (older.window << shift) & WINDOW_MASK;
   return { highest: newer.highest, window: newer.window | carried };
 }

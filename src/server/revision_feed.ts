@@ -22,6 +22,7 @@ export interface FeedTimes {
   readonly debounceMs: number;
 }
 
+/** Heartbeats are what the contract says; clients count on them. */
 export const DEFAULT_FEED_TIMES: FeedTimes = { heartbeatMs: 30_000, pollMs: 5_000, debounceMs: 50 };
 
 /** NOTIFY takes less than 8,000 bytes; an id and its comma take 37. */
@@ -43,6 +44,7 @@ interface Watcher {
   wake: () => void;
 }
 
+/** The feed of one process, for all its streams. */
 export class RevisionFeed {
   readonly #database: Database;
   readonly #log: Logger;

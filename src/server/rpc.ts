@@ -45,16 +45,5 @@ export interface StreamingRpc {
   call(request: Message, context: CallContext): AsyncIterable<Message>;
 }
 
+/** What a door serves. */
 export type Rpc = UnaryRpc | StreamingRpc;
-
-/** Whether the server can serve now; what health and readiness answer. */
-export interface Readiness {
-  /** True while both doors and the database serve. */
-  isServing(): boolean;
-  /** What an operator must look after though it serves: a sentence, or undefined. */
-  warning(): string | undefined;
-  /** More that an operator wants to know, by name; everybody may read it. */
-  details(): Readonly<Record<string, unknown>>;
-  /** Calls `listener` at every change of isServing(); returns what ends that. */
-  onChange(listener: (serving: boolean) => void): () => void;
-}

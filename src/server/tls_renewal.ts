@@ -4,8 +4,9 @@ import type { Logger } from './log.ts';
 import { readTlsFiles, type TlsIdentity } from './tls.ts';
 
 /** How often the files are read, in milliseconds. */
-export const TLS_RENEWAL_MS = 60_000;
+const TLS_RENEWAL_MS = 60_000;
 
+/** Looks at the files at an interval, and when it is told to. */
 export class TlsRenewal {
   readonly #files: NonNullable<Config['tls']>;
   readonly #show: (identity: TlsIdentity) => void;

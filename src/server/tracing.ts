@@ -11,9 +11,9 @@ import { CallSampling } from './call_sampling.ts';
 import { CallSpans } from './call_spans.ts';
 import type { TracingSettings } from './config.ts';
 import type { Logger } from './log.ts';
+import { packageOfProgram } from './package.ts';
 import type { Rpc } from './rpc.ts';
 import { TraceExporter } from './trace_exporter.ts';
-import { packageOfProgram } from './version.ts';
 
 /** How long spans wait for others to go with them, in milliseconds. */
 const DELAY_MS = 1_000;

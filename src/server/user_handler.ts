@@ -1,5 +1,4 @@
 /** UserService: making, renaming and ending accounts. */
-import { createHash } from 'node:crypto';
 import { LockMode, raw } from '@mikro-orm/core';
 import type { EntityManager } from '@mikro-orm/postgresql';
 import type {
@@ -10,6 +9,7 @@ import type {
 import { recordEvent } from '../database/audit_log.ts';
 import type { Database, Row, Transaction } from '../database/database.ts';
 import { Invite, User } from '../database/entities/index.ts';
+import { inviteHash } from '../database/invites.ts';
 import type { ServerKeys } from '../database/server_keys.ts';
 import { DatabaseFault } from '../database/sqlstate.ts';
 import {
@@ -19,6 +19,7 @@ import {
   FIND_CREDENTIALS,
 } from '../database/user_statements.ts';
 import { HISTORY_ID_BYTES } from '../protocol/sizes.ts';
+import type { Registration } from './config.ts';
 import { type CredentialRow, CredentialSealer, type Credentials } from './credentials.ts';
 import { registrationRefused, tooManyRequests, usernameExists } from './errors.ts';
 import type { HandlerOf, PublicCall } from './pipeline.ts';
@@ -29,9 +30,7 @@ import type { RevisionFeed } from './revision_feed.ts';
 /** The advisory lock of registrations where accounts are counted. */
 const QUOTA_LOCK = 7_283_115_410n;
 
-/** Who may make an account: everybody, who has an invite, or nobody. */
-export type Registration = 'open' | 'invite' | 'closed';
-
+/** A method for each RPC; each runs one transaction. */
 export class UserHandler implements HandlerOf<typeof UserService> {
   readonly #database: Database;
   readonly #gate: RequestGate;
@@ -163,7 +162,7 @@ export class UserHandler implements HandlerOf<typeof UserService> {
 
 /** Takes an invite for a name. One that this very name has used passes again; rolled back with the registration. */
 async function claimInvite(em: EntityManager, inviteCode: string, usernameLookup: Buffer): Promise<void> {
-  const codeHash = createHash('sha256').update(inviteCode).digest();
+  const codeHash = inviteHash(inviteCode);
   const invite = await em.findOne(
     Invite,
     { codeHash, $or: [{ usedBy: usernameLookup }, { usedBy: null, ...notExpired() }] },

@@ -1,10 +1,8 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
-import { build } from 'esbuild';
 import type { Browser, Page } from 'playwright-core';
-import { launchBrowser } from '../support/browser.ts';
+import { browserScript, launchBrowser } from '../support/browser.ts';
 import { startTestServer, type TestServer } from '../support/test_server.ts';
 
 /**
@@ -32,21 +30,12 @@ describe('the client in a browser', () => {
     pages = await servePage();
     const origin = `http://localhost:${(pages.address() as AddressInfo).port}`;
     server = await startTestServer({ settings: { PASSMANAGER_CORS_ORIGINS: origin } });
-    const bundle = await build({
-      entryPoints: [fileURLToPath(new URL('./browser_entry.ts', import.meta.url))],
-      bundle: true,
-      // A node: module anywhere in it would fail the build.
-      platform: 'browser',
-      format: 'iife',
-      target: 'es2022',
-      write: false,
-      logLevel: 'silent',
-    });
+    const content = await browserScript(new URL('./browser_entry.ts', import.meta.url));
     browser = await launchBrowser();
     page = await browser.newPage();
     page.on('pageerror', (error) => uncaught.push(error));
     await page.goto(origin);
-    await page.addScriptTag({ content: bundle.outputFiles[0]!.text });
+    await page.addScriptTag({ content });
   });
 
   after(async () => {

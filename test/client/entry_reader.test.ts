@@ -3,6 +3,7 @@ import { InvalidInputError, type ServerRefusalError, UntrustedAnswerError } from
 import type { Vault } from '../../src/client/index.ts';
 import { type ClientWorld, startClientWorld } from '../support/client_world.ts';
 import { rejection } from '../support/rejection.ts';
+import { putBack, storedEntry } from '../support/stored_entries.ts';
 
 describe('reading entries', () => {
   let world: ClientWorld;
@@ -23,18 +24,6 @@ describe('reading entries', () => {
 
   const logIn = () =>
     world.client.logIn(world.transport, { username, password: 'old password', maximumRequests: -1 });
-  const query = (text: string, parameters: unknown[]) => world.server.database.query(text, parameters);
-  const bytesOf = async (id: string) =>
-    (await query('select entry_name, entry_data from secure_data where entry_id = $1', [id]))[0] as {
-      entry_name: Buffer;
-      entry_data: Buffer;
-    };
-  /** What a server does that mixes or rolls back. */
-  const putBack = (id: string, { entry_name, entry_data }: { entry_name: Buffer; entry_data: Buffer }) =>
-    query(
-      'update secure_data set entry_name = $2, entry_data = $3, revision = revision + 1 where entry_id = $1',
-      [id, entry_name, entry_data],
-    );
 
   it('refuses ids that are no lower-case UUIDs, without asking the server', async () => {
     world.called.length = 0;
@@ -65,7 +54,7 @@ describe('reading entries', () => {
 
   it('finds a swapped name in the list as well', async () => {
     const [one, other] = await vault.createMany([{ name: 'a' }, { name: 'b' }]);
-    await putBack(one!.id, await bytesOf(other!.id));
+    await putBack(world, one!.id, await storedEntry(world, other!.id));
     const { entries, problems } = await vault.list();
     expect(problems.map(({ entryId, reason }) => [entryId, reason])).to.deep.equal([[one!.id, 'unreadable']]);
     expect(entries.map(({ name }) => name)).to.deep.equal(['a', 'b']);

@@ -5,6 +5,8 @@ import {
   UntrustedAnswerError,
   WrongCredentialsError,
 } from '../../src/client/errors.ts';
+import { discardLogin, isSameDerivation, type Login } from '../../src/client/login.ts';
+import { DEFAULT_KDF_PARAMETERS } from '../../src/protocol/kdf.ts';
 import { GROUP, padGroupElement } from '../../src/protocol/srp.ts';
 import {
   type ClientWorld,
@@ -187,6 +189,34 @@ describe('logging in', () => {
       world.disturb(disturbance);
       (await logIn()).close();
     }
+  });
+
+  it('knows a derivation again by its salt and all of its parameters', () => {
+    const kept = {
+      srpSecret: new Uint8Array(32),
+      masterKeySalt: new Uint8Array(32),
+      kdf: DEFAULT_KDF_PARAMETERS,
+    };
+    for (const change of [
+      { masterKeySalt: new Uint8Array(32).fill(1) },
+      { kdf: { ...DEFAULT_KDF_PARAMETERS, iterations: 4 } },
+      { kdf: undefined },
+    ])
+      expect(isSameDerivation(kept, { ...kept, ...change }), Object.keys(change).join()).to.equal(false);
+    expect(isSameDerivation(kept, { ...kept })).to.equal(true);
+  });
+
+  it('leaves no key of a log-in that nobody goes on with', () => {
+    let isClosed = false;
+    const [srpSecret, masterKey] = [new Uint8Array(32).fill(7), new Uint8Array(32).fill(7)];
+    const session = {
+      close: () => {
+        isClosed = true;
+      },
+    };
+    discardLogin({ session, kept: { srpSecret }, masterKey } as unknown as Login);
+    expect(isClosed).to.equal(true);
+    for (const key of [srpSecret, masterKey]) expect(key).to.deep.equal(new Uint8Array(32));
   });
 
   it('works for the name in another form', async () => {

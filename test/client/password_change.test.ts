@@ -27,6 +27,7 @@ import {
   startClientWorld,
 } from '../support/client_world.ts';
 import { rejection } from '../support/rejection.ts';
+import { storedEntry } from '../support/stored_entries.ts';
 
 const passwords = { currentPassword: 'old password', newPassword: 'new password' };
 
@@ -149,10 +150,10 @@ describe('changing the password', () => {
     await world.server.database.query('update secure_data set entry_data = entry_name where entry_id = $1', [
       first!.id,
     ]);
-    const before = await bytesOf(first!.id);
+    const before = await storedEntry(world, first!.id);
     const { entries, unreadable } = await vault.changePassword(passwords);
     expect([entries, unreadable]).to.deep.equal([5, [first!.id]]);
-    expect(await bytesOf(first!.id)).to.deep.equal(before);
+    expect(await storedEntry(world, first!.id)).to.deep.equal(before);
     expect((await vault.get(second!.id)).password).to.equal('p1');
   });
 
@@ -167,7 +168,7 @@ describe('changing the password', () => {
       [id, sealed.entryName, sealed.entryData],
     );
     await vault.changePassword(passwords);
-    const { entry_name: entryName, entry_data: entryData } = await bytesOf(id);
+    const { entry_name: entryName, entry_data: entryData } = await storedEntry(world, id);
     const { name, data } = await openEntry(await vaultKeyOf('new password'), id, { entryName, entryData });
     expect(name).to.deep.equal(future.name);
     expect(data).to.deep.equal(future.data);
@@ -200,9 +201,9 @@ describe('changing the password', () => {
 
   it('changes the keys alone when the password stays', async () => {
     const { id } = (await vault.list()).entries[0]!;
-    const before = await bytesOf(id);
+    const before = await storedEntry(world, id);
     await vault.changePassword({ currentPassword: 'old password', newPassword: 'old password' });
-    expect((await bytesOf(id)).entry_name.equals(before.entry_name)).to.equal(false);
+    expect((await storedEntry(world, id)).entry_name.equals(before.entry_name)).to.equal(false);
     await expectInForce('old password');
   });
 
@@ -268,14 +269,6 @@ describe('changing the password', () => {
     const header = await openVaultHeader(login.masterKey!, login.encryptedVaultHeader);
     return importSealKey(header.vaultKey);
   };
-
-  const bytesOf = async (id: string) =>
-    (
-      await world.server.database.query(
-        'select entry_name, entry_data from secure_data where entry_id = $1',
-        [id],
-      )
-    )[0] as { entry_name: Buffer; entry_data: Buffer };
 
   /** Answers one method with the answer to another. */
   function swappingAnswers(method: string, other: string): Disturbance {

@@ -3,6 +3,7 @@ import { EntryProblemError, InvalidInputError, type ServerRefusalError } from '.
 import type { Vault } from '../../src/client/index.ts';
 import { type ClientWorld, startClientWorld } from '../support/client_world.ts';
 import { rejection } from '../support/rejection.ts';
+import { putBack, storedEntry } from '../support/stored_entries.ts';
 
 describe('a refused copy', () => {
   let world: ClientWorld;
@@ -24,23 +25,12 @@ describe('a refused copy', () => {
   const logIn = () =>
     world.client.logIn(world.transport, { username, password: 'old password', maximumRequests: -1 });
   const query = (text: string, parameters: unknown[]) => world.server.database.query(text, parameters);
-  const bytesOf = async (id: string) =>
-    (await query('select entry_name, entry_data from secure_data where entry_id = $1', [id]))[0] as {
-      entry_name: Buffer;
-      entry_data: Buffer;
-    };
-  /** What a server does that mixes or rolls back. */
-  const putBack = (id: string, { entry_name, entry_data }: { entry_name: Buffer; entry_data: Buffer }) =>
-    query(
-      'update secure_data set entry_name = $2, entry_data = $3, revision = revision + 1 where entry_id = $1',
-      [id, entry_name, entry_data],
-    );
 
   it('refuses an older version, keeps its own, and lets the person write again above both', async () => {
     const entry = await vault.create({ name: 'a', password: 'one' });
-    const old = await bytesOf(entry.id);
+    const old = await storedEntry(world, entry.id);
     await vault.update(entry, { password: 'two' });
-    await putBack(entry.id, old);
+    await putBack(world, entry.id, old);
     const { problem } = (await rejection(vault.get(entry.id))) as EntryProblemError;
     expect([problem.reason, problem.ours?.password, problem.theirs?.password]).to.deep.equal([
       'older',
@@ -57,9 +47,9 @@ describe('a refused copy', () => {
 
   it('takes the older version when the person wants it', async () => {
     const entry = await vault.create({ name: 'a', password: 'one' });
-    const old = await bytesOf(entry.id);
+    const old = await storedEntry(world, entry.id);
     await vault.update(entry, { password: 'two' });
-    await putBack(entry.id, old);
+    await putBack(world, entry.id, old);
     await rejection(vault.get(entry.id));
     expect((await vault.resolve(entry.id, 'theirs'))!.password).to.equal('one');
     expect((await vault.get(entry.id)).password).to.equal('one');
@@ -67,10 +57,10 @@ describe('a refused copy', () => {
 
   it('refuses a name and data of two writes, and takes them only by writing both again', async () => {
     const entry = await vault.create({ name: 'a', password: 'one' });
-    const old = await bytesOf(entry.id);
+    const old = await storedEntry(world, entry.id);
     await vault.update(entry, { name: 'b', password: 'two' });
-    const current = await bytesOf(entry.id);
-    await putBack(entry.id, { entry_name: current.entry_name, entry_data: old.entry_data });
+    const current = await storedEntry(world, entry.id);
+    await putBack(world, entry.id, { entry_name: current.entry_name, entry_data: old.entry_data });
     const { problem } = (await rejection(vault.get(entry.id))) as EntryProblemError;
     expect(problem.reason).to.equal('mixed');
     const settled = (await vault.resolve(entry.id, 'theirs'))!;
@@ -80,7 +70,7 @@ describe('a refused copy', () => {
 
   it('refuses what does not open, whosever entry it is', async () => {
     const [one, other] = await vault.createMany([{ name: 'a', password: 'one' }, { name: 'b' }]);
-    await putBack(one!.id, await bytesOf(other!.id));
+    await putBack(world, one!.id, await storedEntry(world, other!.id));
     const { problem } = (await rejection(vault.get(one!.id))) as EntryProblemError;
     expect([problem.reason, problem.ours?.password, problem.theirs]).to.deep.equal([
       'unreadable',
@@ -94,9 +84,9 @@ describe('a refused copy', () => {
 
   it('refuses a deleted entry that is back', async () => {
     const entry = await vault.create({ name: 'a' });
-    const bytes = await bytesOf(entry.id);
+    const bytes = await storedEntry(world, entry.id);
     await vault.delete(entry);
-    await putBack(entry.id, bytes);
+    await putBack(world, entry.id, bytes);
     await query(
       'update users set entry_count = 1 where id = (select user_id from secure_data where entry_id = $1)',
       [entry.id],
@@ -115,9 +105,9 @@ describe('a refused copy', () => {
   it('without a copy of our own can only be taken', async () => {
     const other = await logIn();
     const entry = await other.create({ name: 'a', password: 'one' });
-    const old = await bytesOf(entry.id);
+    const old = await storedEntry(world, entry.id);
     await other.update(entry, { password: 'two' });
-    await putBack(entry.id, { ...(await bytesOf(entry.id)), entry_data: old.entry_data });
+    await putBack(world, entry.id, { ...(await storedEntry(world, entry.id)), entry_data: old.entry_data });
     other.close();
     expect((await vault.sync()).problems.map(({ reason, ours }) => [reason, ours])).to.deep.equal([
       ['mixed', undefined],

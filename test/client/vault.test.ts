@@ -4,10 +4,8 @@ import {
   ClosedError,
   PasswordChangedError,
   ReadOnlyVaultError,
-  type ServerRefusalError,
   SessionEndedError,
   VaultRolledBackError,
-  WrongCredentialsError,
 } from '../../src/client/errors.ts';
 import { MemoryStore, type Vault, type VaultTransport } from '../../src/client/index.ts';
 import { openLocalVault } from '../../src/client/local_vault.ts';
@@ -17,13 +15,7 @@ import { DEFAULT_RETRY_POLICY } from '../../src/client/retry.ts';
 import { Vault as VaultClass } from '../../src/client/vault.ts';
 import { openVaultHeader } from '../../src/client/vault_header.ts';
 import { importSealKey } from '../../src/protocol/seal.ts';
-import {
-  type ClientWorld,
-  losingAnswers,
-  losingRequests,
-  quickArgon2id,
-  startClientWorld,
-} from '../support/client_world.ts';
+import { type ClientWorld, quickArgon2id, startClientWorld } from '../support/client_world.ts';
 import { rejection } from '../support/rejection.ts';
 
 describe('a vault', () => {
@@ -48,9 +40,6 @@ describe('a vault', () => {
     const vault = await world.client.logIn(transport, { username, password: 'old password', ...change });
     opened.push(vault);
     return vault;
-  };
-  const isWrong = async (change: object) => {
-    expect(await rejection(logIn(change))).to.be.instanceOf(WrongCredentialsError);
   };
 
   it('does nothing after close', async () => {
@@ -154,25 +143,6 @@ describe('a vault', () => {
     vault.close();
   });
 
-  it('says that a username is taken, and keeps its own', async () => {
-    const taken = await world.newUser();
-    const vault = await logIn();
-    const refused = vault.changeUsername({ newUsername: taken, password: 'old password' });
-    expect(((await rejection(refused)) as ServerRefusalError).code).to.equal('username_exists');
-    await isWrong({ username: taken, password: 'other' });
-    await logIn();
-  });
-
-  it('changes neither name nor account without the password', async () => {
-    const vault = await logIn();
-    const renamed = vault.changeUsername({ newUsername: `${username}2`, password: 'wrong' });
-    expect(await rejection(renamed)).to.be.instanceOf(WrongCredentialsError);
-    expect(await rejection(vault.deleteAccount({ password: 'wrong' }))).to.be.instanceOf(
-      WrongCredentialsError,
-    );
-    await logIn();
-  });
-
   for (const [what, renewal] of [
     ['with the secret that it kept', 'keep-secret'],
     ['by asking for the password', { askPassword: async () => 'old password' }],
@@ -231,35 +201,6 @@ describe('a vault', () => {
     await offline.logOut();
     expect(await rejection(offline.list())).to.be.instanceOf(ClosedError);
   });
-
-  for (const lose of [undefined, losingRequests, losingAnswers]) {
-    const circumstances =
-      lose === undefined
-        ? ''
-        : lose === losingAnswers
-          ? ', although answers are lost'
-          : ', although requests are lost';
-
-    it(`changes the username${circumstances}, and goes on under the new one`, async () => {
-      const vault = await logIn({ renewal: 'keep-secret', maximumRequests: 1 });
-      if (lose !== undefined) world.disturb(lose('ChangeUsername', 'ChangeUsername'));
-      const newUsername = `new-${crypto.randomUUID()}`;
-      await vault.changeUsername({ newUsername, password: 'old password' });
-      await isWrong({});
-      await logIn({ username: newUsername });
-      await vault.list();
-      await vault.list();
-    });
-
-    it(`deletes the account${circumstances}`, async () => {
-      const vault = await logIn();
-      await vault.create({ name: 'a' });
-      if (lose !== undefined) world.disturb(lose('DeleteUser', 'DeleteUser'));
-      await vault.deleteAccount({ password: 'old password' });
-      await isWrong({});
-      expect(await rejection(vault.list())).to.be.instanceOf(ClosedError);
-    });
-  }
 
   it('shows its own copy without asking the server', async () => {
     const vault = await logIn();

@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import { type Database, openDatabase } from '../../src/database/database.ts';
-import { DatabaseFault, SQLSTATE_TABLE, toFault } from '../../src/database/sqlstate.ts';
+import { DatabaseFault, isForeignSchemaError, SQLSTATE_TABLE, toFault } from '../../src/database/sqlstate.ts';
 import { createTestDatabase, type TestDatabase } from '../support/test_database.ts';
 
 const faultOf = async (work: Promise<unknown>): Promise<DatabaseFault> => {
@@ -49,6 +49,15 @@ describe('the table of SQLSTATEs', () => {
       const raise = `do $$ begin raise exception 'forced' using errcode = '${state}'; end $$`;
       expect((await faultOf(database.writes.execute(raise, []))).kind).to.equal(kind);
     }
+  });
+
+  it('knows a statement that another schema fails, from one that is wrong for another reason', async () => {
+    const failing = async (text: string) =>
+      isForeignSchemaError(await faultOf(database.reads.execute(text, [])));
+    expect(await failing('select * from no_such_table')).to.equal(true);
+    expect(await failing('select no_such_column from pg_class')).to.equal(true);
+    expect(await failing('select no_such_function()')).to.equal(false);
+    expect(isForeignSchemaError(new Error('undefined_table'))).to.equal(false);
   });
 
   it('names the constraint that was met', async () => {

@@ -15,11 +15,13 @@ describe('the statements of the revision feed', () => {
   it('tell of many sessions at once how they stand', async () => {
     const expired = await world.newSession({ expires_at: new Date(Date.now() - 1_000) });
     const spent = await world.newSession({ maximum_requests: 2, request_count: 2 });
+    const ahead = await world.newSession({ last_used_at: new Date(Date.now() + 120_000) });
     const gone = newId();
-    expect(await look(world.sessionId, expired, spent, gone)).to.have.deep.members([
+    expect(await look(world.sessionId, expired, spent, ahead, gone)).to.have.deep.members([
       { session_id: world.sessionId, revision: 0n, change_open: false, alive: true },
       { session_id: expired, revision: 0n, change_open: false, alive: false },
       { session_id: spent, revision: 0n, change_open: false, alive: false },
+      { session_id: ahead, revision: 0n, change_open: false, alive: false },
       { session_id: gone, revision: null, change_open: false, alive: false },
     ]);
   });

@@ -4,6 +4,7 @@ import {
   entryNameAad,
   failureAad,
   loginResultAad,
+  methodPath,
   requestAad,
   responseAad,
   streamAad,
@@ -16,6 +17,12 @@ const METHOD = '/passmanager.data.v1.DataService/GetEntry';
 const SESSION = '0a6580e4-35ce-49de-8064-bebc2548185a';
 
 describe('associated data', () => {
+  it('names a method by its full path', () => {
+    expect(
+      methodPath({ parent: { typeName: 'passmanager.data.v1.DataService' }, name: 'GetEntry' }),
+    ).to.equal(METHOD);
+  });
+
   it('is refused for a number that does not fit 64 bits', async () => {
     for (const n of [-1n, 2n ** 64n]) {
       await expectRefusal('out of range', () => requestAad(METHOD, SESSION, n));

@@ -1,9 +1,7 @@
 import { readFile } from 'node:fs/promises';
-import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
-import { build } from 'esbuild';
 import type { Browser, Page } from 'playwright-core';
-import { launchBrowser, openBlankPage } from '../support/browser.ts';
+import { browserScript, launchBrowser, openBlankPage } from '../support/browser.ts';
 
 /** Runs the bundled entry's `verify` in the page. */
 const verifyIn = (page: Page, json: string): Promise<string> =>
@@ -21,19 +19,10 @@ describe('the protocol in a browser', () => {
   before(async function () {
     this.timeout(60_000);
     json = await readFile(new URL('../vectors/protocol-v1.json', import.meta.url), 'utf8');
-    const bundle = await build({
-      entryPoints: [fileURLToPath(new URL('./browser_entry.ts', import.meta.url))],
-      bundle: true,
-      // A node: module anywhere in it would fail the build.
-      platform: 'browser',
-      format: 'iife',
-      target: 'es2022',
-      write: false,
-      logLevel: 'silent',
-    });
+    const content = await browserScript(new URL('./browser_entry.ts', import.meta.url));
     browser = await launchBrowser();
     page = await openBlankPage(browser, (error) => uncaught.push(error));
-    await page.addScriptTag({ content: bundle.outputFiles[0]!.text });
+    await page.addScriptTag({ content });
   });
 
   after(() => browser?.close());

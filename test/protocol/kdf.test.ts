@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { bytesToHex } from '../../src/protocol/bytes.ts';
 import {
   DEFAULT_KDF_PARAMETERS,
+  isSameKdf,
   KDF_ALGORITHM_ARGON2ID,
   type KdfParameters,
   kdfBytes,
@@ -77,6 +78,12 @@ describe('key derivation parameters', () => {
       parallelism: 1,
     });
     expect(DEFAULT_KDF_PARAMETERS).to.be.frozen;
+  });
+
+  it('are the same only when all four numbers are', () => {
+    for (const change of [{ algorithm: 2 }, { memoryKib: 19_457 }, { iterations: 3 }, { parallelism: 2 }])
+      expect(isSameKdf(weakest, { ...weakest, ...change }), JSON.stringify(change)).to.equal(false);
+    expect(isSameKdf(weakest, { ...weakest })).to.equal(true);
   });
 
   it('are 16 bytes of four numbers', () => {

@@ -1,13 +1,6 @@
 import { join } from 'node:path';
 import { expect } from 'chai';
-import {
-  ConfigError,
-  isLoopback,
-  isPostgresUrl,
-  keyFileOf,
-  loadConfig,
-  SETTINGS,
-} from '../../src/server/config.ts';
+import { ConfigError, isLoopback, keyFileOf, loadConfig, SETTINGS } from '../../src/server/config.ts';
 
 const problemsOf = (environment: Record<string, string>): readonly string[] => {
   try {
@@ -179,11 +172,6 @@ describe('the configuration', () => {
   it('has the key file in the data directory, or where its setting says', () => {
     expect(keyFileOf({ dataDir: '/data', keyFile: undefined })).to.equal(join('/data', 'key'));
     expect(keyFileOf({ dataDir: '/data', keyFile: '/keys/k' })).to.equal('/keys/k');
-  });
-
-  it('knows the URL of a PostgreSQL', () => {
-    expect(['postgres://h/d', 'postgresql:///d?host=/tmp'].map(isPostgresUrl)).to.deep.equal([true, true]);
-    expect(['', 'embedded', 'http://postgres', 'mysql://h/d'].map(isPostgresUrl)).to.not.include(true);
   });
 
   it('reads every setting that it documents', () => {

@@ -61,6 +61,8 @@ const BROKEN = '/passmanager.password.v1.PasswordService/GetEntry';
 const WATCH = '/passmanager.data.v1.DataService/WatchEntries';
 
 const fixtures = join(import.meta.dirname, '../fixtures/tls');
+/** A deadline that a test does not live to see. */
+const NEVER_MS = 2 ** 31 - 1;
 const identity = (bytes: Buffer) => bytes;
 const bytesOf = <D extends DescMessage>(schema: D, message: MessageShape<D>) =>
   Buffer.from(toBinary(schema, message));
@@ -566,7 +568,7 @@ describe('the gRPC door', () => {
   });
 
   describe('stops', () => {
-    it('within its deadline past silent sockets, half-sent requests, open streams and slow calls', async () => {
+    it('at its deadline, although silent sockets, half-sent requests, open streams and slow calls are still there', async () => {
       await open();
       const silent = await RawPeer.connect(door.address.port);
       const greeted = await RawPeer.connect(door.address.port);
@@ -577,9 +579,8 @@ describe('the gRPC door', () => {
       const watch = watchEntries(grpcClient(), 1n);
       const slow = call(grpcClient(), START, Buffer.alloc(0));
       await eventually(() => fakes.contexts.length === 2);
-      const begun = performance.now();
+      // Nobody releases the slow call, so nothing but the deadline ends this.
       await door.stop(500);
-      expect(performance.now() - begun).to.be.lessThan(2000);
       expect((await watch.ended)?.code).to.equal(status.UNAVAILABLE);
       expect((await slow).error?.code).to.be.oneOf([status.UNAVAILABLE, status.CANCELLED]);
       await Promise.all([silent.closed, greeted.closed]);
@@ -588,18 +589,14 @@ describe('the gRPC door', () => {
     it('before its deadline when nothing is in flight', async () => {
       await open();
       await register(grpcClient());
-      const begun = performance.now();
-      await door.stop(8000);
-      expect(performance.now() - begun).to.be.lessThan(4000);
+      await door.stop(NEVER_MS);
     });
 
     it('before its deadline past silent sockets under TLS', async () => {
       await open({}, await readTlsFiles(join(fixtures, 'certificate.pem'), join(fixtures, 'key.pem')));
       const silent = await RawPeer.connect(door.address.port);
       peers.push(silent);
-      const begun = performance.now();
-      await door.stop(8000);
-      expect(performance.now() - begun).to.be.lessThan(4000);
+      await door.stop(NEVER_MS);
       await silent.closed;
     });
 

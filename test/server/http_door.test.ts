@@ -31,6 +31,8 @@ const REGISTER = '/passmanager.user.v1.UserService/RegisterUser';
 const START = '/passmanager.session.v1.SessionService/StartSession';
 const ORIGIN = 'https://vault.example.org';
 const fixtures = join(import.meta.dirname, '../fixtures/tls');
+/** A deadline that a test does not live to see. */
+const NEVER_MS = 2 ** 31 - 1;
 
 interface Setting {
   readonly limits?: Partial<DoorLimits>;
@@ -427,7 +429,7 @@ describe('the HTTP door', () => {
     for (const tls of [false, true]) {
       const where = tls ? 'under TLS' : 'in clear';
 
-      it(`within its deadline past silent sockets, half-sent requests, open streams and slow calls, ${where}`, async () => {
+      it(`at its deadline, although silent sockets, half-sent requests, open streams and slow calls are still there, ${where}`, async () => {
         await open({ tls });
         const transports = tls ? [connectTransport('1.1'), connectTransport('2')] : [connectTransport('1.1')];
         const silent = await rawPeer();
@@ -449,9 +451,8 @@ describe('the HTTP door', () => {
             .catch((error: unknown) => ConnectError.from(error)),
         );
         await eventually(() => fakes.contexts.length === 2 * transports.length);
-        const begun = performance.now();
+        // Nobody releases the slow calls, so nothing but the deadline ends this.
         await door.stop(500);
-        expect(performance.now() - begun).to.be.lessThan(2000);
         for (const end of await Promise.all(ends)) {
           expect(end?.code).to.equal(Code.Unavailable);
           const [failure] = end!.findDetails(FailureSchema);
@@ -475,9 +476,7 @@ describe('the HTTP door', () => {
             Code.ResourceExhausted,
           );
         }
-        const begun = performance.now();
-        await door.stop(8000);
-        expect(performance.now() - begun).to.be.lessThan(5000);
+        await door.stop(NEVER_MS);
       });
     }
 
@@ -497,14 +496,12 @@ describe('the HTTP door', () => {
           `POST ${START} HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}`,
         );
         await eventually(() => fakes.contexts.length === 1);
-        const begun = performance.now();
-        const stopped = door.stop(5000);
+        const stopped = door.stop(NEVER_MS);
         await new Promise((resolve) => setTimeout(resolve, 100));
         expect(fakes.contexts[0]!.signal.aborted).to.equal(false);
         fakes.release();
         await Promise.all([closed, stopped]);
         expect(received).to.match(/^HTTP\/1\.1 200 .*"released"/s);
-        expect(performance.now() - begun).to.be.lessThan(3000);
       });
     }
 

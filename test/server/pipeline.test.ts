@@ -8,10 +8,11 @@ import * as data from '../../gen/passmanager/data/v1/data_service_pb.ts';
 import * as password from '../../gen/passmanager/password/v1/password_service_pb.ts';
 import * as session from '../../gen/passmanager/session/v1/session_service_pb.ts';
 import * as user from '../../gen/passmanager/user/v1/user_service_pb.ts';
+import { methodPath } from '../../src/protocol/aad.ts';
 import { RpcError } from '../../src/server/errors.ts';
 import { FieldRules } from '../../src/server/field_rules.ts';
 import { createLogger } from '../../src/server/log.ts';
-import { methodPath, type PipelineParts, serviceRpcs } from '../../src/server/pipeline.ts';
+import { type PipelineParts, serviceRpcs } from '../../src/server/pipeline.ts';
 import type { CallContext, UnaryRpc } from '../../src/server/rpc.ts';
 
 const lines: string[] = [];

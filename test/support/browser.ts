@@ -8,6 +8,7 @@ import { access, mkdir, mkdtemp, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { build } from 'esbuild';
 import { type Browser, chromium, type Page } from 'playwright-core';
 
 const NODE_MODULES = fileURLToPath(new URL('../../node_modules/', import.meta.url));
@@ -77,6 +78,20 @@ export async function openBlankPage(browser: Browser, onError: (error: Error) =>
   );
   await page.goto('https://blank.invalid/');
   return page;
+}
+
+/** What a page gets of a module and all that it imports, as one script. A node: module anywhere in it is an error. */
+export async function browserScript(entryPoint: URL): Promise<string> {
+  const { outputFiles } = await build({
+    entryPoints: [fileURLToPath(entryPoint)],
+    bundle: true,
+    platform: 'browser',
+    format: 'iife',
+    target: 'es2022',
+    write: false,
+    logLevel: 'silent',
+  });
+  return outputFiles[0]!.text;
 }
 
 async function exists(path: string): Promise<boolean> {

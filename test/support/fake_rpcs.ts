@@ -25,7 +25,8 @@ import {
   UserService,
 } from '../../gen/passmanager/user/v1/user_service_pb.ts';
 import { notDecrypted, RpcError, revisionConflict, temporaryOutage } from '../../src/server/errors.ts';
-import type { CallContext, Readiness, Rpc } from '../../src/server/rpc.ts';
+import type { Readiness } from '../../src/server/readiness.ts';
+import type { CallContext, Rpc } from '../../src/server/rpc.ts';
 
 /** The fakes, and what they saw. */
 export interface FakeRpcs {

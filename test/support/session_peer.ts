@@ -4,9 +4,9 @@ import { Code, ConnectError, type Transport } from '@connectrpc/connect';
 import { type ErrorCode, FailureSchema } from '../../gen/passmanager/common/v1/error_pb.ts';
 import { type SecureRequest, SecureResponseSchema } from '../../gen/passmanager/common/v1/secure_pb.ts';
 import { completePlatform } from '../../src/client/platform.ts';
-import { CHANGE_RPC, methodPath, RPC, type SealedRpc } from '../../src/client/sealed_rpcs.ts';
+import { CHANGE_RPC, RPC, type SealedRpc } from '../../src/client/sealed_rpcs.ts';
 import { SealedSession, sessionSealKeys } from '../../src/client/sealed_session.ts';
-import { failureAad, requestAad, responseAad, streamAad } from '../../src/protocol/aad.ts';
+import { failureAad, methodPath, requestAad, responseAad, streamAad } from '../../src/protocol/aad.ts';
 import { open, seal } from '../../src/protocol/seal.ts';
 
 /** A request as the peer opened it. */

@@ -5,10 +5,11 @@ import { makeBackup, verifyBackup } from '../../database/backup/backup.ts';
 import { keyFileOf } from '../../server/config.ts';
 import { createLogger } from '../../server/log.ts';
 import type { CliContext } from '../context.ts';
-import { formatRowCounts, formatSeconds, showProgress, timed } from '../copy_report.ts';
+import { formatRowCounts, showProgress } from '../copy_report.ts';
 import { interruptible } from '../interruption.ts';
 import { passphraseOption, readPassphrase } from '../passphrase.ts';
 import { formatBytes, formatTable } from '../table.ts';
+import { formatSeconds, timed } from '../timed.ts';
 import { withConnection } from '../with_database.ts';
 
 interface Options {

@@ -25,6 +25,7 @@ interface Completions {
 }
 
 const SHELLS = ['bash', 'zsh', 'fish'] as const;
+/** A shell for which there is a script. */
 export type Shell = (typeof SHELLS)[number];
 
 /** The command. `program`: what is completed. */

@@ -2,11 +2,13 @@
 import { mkdir } from 'node:fs/promises';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { moveDatabase } from '../../database/backup/backup.ts';
-import { isPostgresUrl, keyFileOf } from '../../server/config.ts';
+import { keyFileOf } from '../../server/config.ts';
+import { isPostgresUrl } from '../../server/setting_values.ts';
 import type { CliContext } from '../context.ts';
-import { formatRowCounts, showProgress, timed } from '../copy_report.ts';
+import { formatRowCounts, showProgress } from '../copy_report.ts';
 import { interruptible } from '../interruption.ts';
 import { confirm } from '../terminal.ts';
+import { timed } from '../timed.ts';
 import { withStoppedServer } from '../with_database.ts';
 
 /** What stands for the embedded database in the place of a URL. */

@@ -4,10 +4,11 @@ import { Command, Option } from 'commander';
 import { restoreBackupInto } from '../../database/backup/backup.ts';
 import { keyFileOf } from '../../server/config.ts';
 import type { CliContext } from '../context.ts';
-import { formatRowCounts, formatSeconds, showProgress, timed } from '../copy_report.ts';
+import { formatRowCounts, showProgress } from '../copy_report.ts';
 import { interruptible } from '../interruption.ts';
 import { passphraseOption, readPassphrase } from '../passphrase.ts';
 import { confirm } from '../terminal.ts';
+import { formatSeconds, timed } from '../timed.ts';
 import { withStoppedServer } from '../with_database.ts';
 
 /** The command. */

@@ -24,7 +24,7 @@ export interface Stats {
 }
 
 /** Counts. The rows of the tables are PostgreSQL's estimate. Throws DatabaseFault. */
-export async function readStats(database: Database): Promise<Stats> {
+async function readStats(database: Database): Promise<Stats> {
   const { rows } = await database.reads.execute(
     `select (select count(*) from users)::int as "accounts",
             (select count(*) from users where created_at > now() - interval '30 days')::int as "accountsOfTheLast30Days",

@@ -35,7 +35,7 @@ export interface SessionRow {
 }
 
 /** An id that names no account. */
-export class NoSuchUserError extends Error {
+class NoSuchUserError extends Error {
   constructor() {
     super('there is no account of this id: passmanager users list');
     this.name = 'NoSuchUserError';
@@ -43,7 +43,7 @@ export class NoSuchUserError extends Error {
 }
 
 /** Every account, or that of an id, the oldest first. Throws DatabaseFault. */
-export async function listUsers(database: Database, id: string | null = null): Promise<UserRow[]> {
+async function listUsers(database: Database, id: string | null = null): Promise<UserRow[]> {
   const { rows } = await database.reads.execute(
     `select u.id as "id", u.created_at as "createdAt", s.last_used_at as "lastUsedAt", u.entry_count as "entries",
             d.bytes::float8 as "bytes", s.sessions::int as "sessions",
@@ -85,7 +85,7 @@ const parseId = (text: string): string => {
 };
 
 /** Sets how many entries an account may have; null: the server's setting. False where there is no such account. Throws DatabaseFault. */
-export async function setQuota(database: Database, id: string, maxEntries: number | null): Promise<boolean> {
+async function setQuota(database: Database, id: string, maxEntries: number | null): Promise<boolean> {
   const { rows } = await database.writes.execute(
     'update users set max_entries = $2 where id = $1 returning id',
     [id, maxEntries],

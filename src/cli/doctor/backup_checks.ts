@@ -1,5 +1,6 @@
 /** Backups: whether any are made, what came of the last, and how old the newest is. */
 import { lastEventAt } from '../../database/audit_log.ts';
+import { isForeignSchemaError } from '../../database/sqlstate.ts';
 import {
   type BackupStatus,
   HOUR_MS,
@@ -9,7 +10,7 @@ import {
 } from '../../server/backup_schedule.ts';
 import type { BackupSettings } from '../../server/config.ts';
 import { formatBytes } from '../table.ts';
-import { type Check, type Finding, failure, good, hasForeignSchema, type Subject, warning } from './check.ts';
+import { type Check, type Finding, failure, good, type Subject, warning } from './check.ts';
 import { readinessOf } from './doors.ts';
 
 /** Who backs up by a timer of their own does so once a week at least, in hours with one to spare. */
@@ -35,7 +36,7 @@ export const BACKUP_CHECKS: readonly Check[] = [
 async function ownBackup({ database, now }: Subject): Promise<Finding> {
   // Without this version's tables nothing is known; the check of the schema says so.
   const unknown = (error: unknown): undefined => {
-    if (!hasForeignSchema(error)) throw error;
+    if (!isForeignSchemaError(error)) throw error;
   };
   const at =
     database === undefined ? undefined : await lastEventAt(database.reads, 'backup made').catch(unknown);

@@ -1,6 +1,6 @@
 /** What a check of the doctor is, and how checks are run. */
 import type { Database } from '../../database/database.ts';
-import { DatabaseFault } from '../../database/sqlstate.ts';
+import { isForeignSchemaError } from '../../database/sqlstate.ts';
 import type { Config } from '../../server/config.ts';
 
 /** Good, worth a look, broken, or not looked at since there was nothing to look at. */
@@ -42,20 +42,17 @@ export interface Check {
   look(subject: Subject): Promise<Finding> | Finding;
 }
 
+/** Nothing is to be done. */
 export const good = (detail: string): Finding => ({ state: 'good', detail, advice: '' });
+/** Worth a look; `advice` says what to do. */
 export const warning = (detail: string, advice: string): Finding => ({ state: 'warning', detail, advice });
+/** Broken; `advice` says what to do. */
 export const failure = (detail: string, advice: string): Finding => ({ state: 'failure', detail, advice });
+/** Not looked at; `detail` says why. */
 export const skipped = (detail: string): Finding => ({ state: 'skipped', detail, advice: '' });
 
 /** How long one check may take, in milliseconds. */
 const PATIENCE_MS = 20_000;
-
-/** SQLSTATE undefined_table and undefined_column. */
-const FOREIGN_SCHEMA: ReadonlySet<string | undefined> = new Set(['42P01', '42703']);
-
-/** Whether a statement failed for want of this version's tables. */
-export const hasForeignSchema = (error: unknown): boolean =>
-  error instanceof DatabaseFault && FOREIGN_SCHEMA.has(error.sqlState);
 
 /** A check of the database: skipped where there is none, or other tables than this version's, of which `schema` tells. */
 export function databaseCheck(
@@ -69,7 +66,8 @@ export function databaseCheck(
       try {
         return await look(subject.database, subject);
       } catch (error) {
-        if (hasForeignSchema(error)) return skipped('the tables are not those of this version: see schema');
+        if (isForeignSchemaError(error))
+          return skipped('the tables are not those of this version: see schema');
         throw error;
       }
     },

@@ -1,6 +1,6 @@
 /** PostgreSQL: whether it answers, keeps what it acknowledges, and stays in shape. */
 import type { Database, Row } from '../../database/database.ts';
-import { migrations } from '../../database/migrations/index.ts';
+import { MIGRATIONS_TABLE, migrations, unknownMigrations } from '../../database/migrations/index.ts';
 import { formatBytes } from '../table.ts';
 import { type Check, databaseCheck, failure, good, skipped, warning } from './check.ts';
 
@@ -26,6 +26,7 @@ const one = async (database: Database, text: string): Promise<Row> =>
 const setting = async (database: Database, name: string): Promise<string> =>
   (await one(database, `select current_setting('${name}') as value`)).value as string;
 
+/** The first one is whether there is a database at all; the others are skipped without. */
 export const DATABASE_CHECKS: readonly Check[] = [
   {
     name: 'database',
@@ -72,20 +73,19 @@ export const DATABASE_CHECKS: readonly Check[] = [
   databaseCheck('schema', async (database) => {
     const { missing: isMissing } = await one(
       database,
-      `select to_regclass('schema_migrations') is null or to_regclass('users') is null as missing`,
+      `select to_regclass('${MIGRATIONS_TABLE}') is null or to_regclass('users') is null as missing`,
     );
     if (isMissing === true)
       return failure(
         'there is no schema yet',
         'Start the server, or run npx passmanager migrate. Restore again what was cut short.',
       );
-    const { rows } = await database.reads.execute('select name from schema_migrations', []);
+    const { rows } = await database.reads.execute(`select name from ${MIGRATIONS_TABLE}`, []);
     const executed = rows.map(({ name }) => name as string);
-    const known = migrations.map(({ name }) => name as string);
-    const newer = executed.filter((name) => !known.includes(name));
+    const newer = unknownMigrations(executed);
     if (newer.length > 0)
       return failure(`of a newer version: ${newer.join(', ')}`, 'Install that version, or restore a backup.');
-    const missing = known.filter((name) => !executed.includes(name));
+    const missing = migrations.filter(({ name }) => !executed.includes(name));
     return missing.length === 0
       ? good(`${executed.length} migrations, all there are`)
       : warning(

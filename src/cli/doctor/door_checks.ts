@@ -1,7 +1,8 @@
 /** The doors from the client's side: whether they answer, and whether a vault can be used through them. */
-import { createHash, randomBytes, randomUUID } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 import { logIn, registerUser } from '../../client/node.ts';
 import type { Database } from '../../database/database.ts';
+import { createInvite, inviteHash } from '../../database/invites.ts';
 import { BACKUP_WARNINGS } from '../../server/backup_schedule.ts';
 import { WRITES_REFUSED } from '../../server/readiness.ts';
 import { BACKUP_ADVICE } from './backup_checks.ts';
@@ -14,6 +15,7 @@ const NOT_RUNNING =
 /** Seconds for which an invite of the doctor is good. */
 const INVITE_SECONDS = 120;
 
+/** Those of round trips make an account of their own, and delete it. */
 export const DOOR_CHECKS: readonly Check[] = [
   {
     name: 'http_door',
@@ -99,7 +101,7 @@ async function roundTrip(door: DoorClient, { config, database, url }: Subject): 
     return skipped('registration is closed: there is no account to try it with');
   if (config.registration === 'invite' && database === undefined)
     return skipped('registration is by invite, and the database for one was not reached');
-  const invite = config.registration === 'invite' ? await makeInvite(database!) : undefined;
+  const invite = config.registration === 'invite' ? await createInvite(database!, INVITE_SECONDS) : undefined;
   const { transport, close } = await door.transport();
   const [username, password] = [doctorName(), randomBytes(16).toString('hex')];
   const begin = performance.now();
@@ -139,7 +141,7 @@ async function roundTrip(door: DoorClient, { config, database, url }: Subject): 
     if (userId !== undefined && !isRegistered)
       await database!.writes.execute('delete from audit_events where user_id = $1', [userId]);
     if (invite !== undefined)
-      await database!.writes.execute('delete from invites where code_hash = $1', [invite.hash]);
+      await database!.writes.execute('delete from invites where code_hash = $1', [inviteHash(invite.code)]);
   }
 }
 
@@ -153,14 +155,4 @@ async function ownerOf(
     sessionId,
   ]);
   return rows[0]?.user_id as string | undefined;
-}
-
-async function makeInvite(database: Database): Promise<{ code: string; hash: Buffer }> {
-  const code = randomBytes(16).toString('base64url');
-  const hash = createHash('sha256').update(code).digest();
-  await database.writes.execute(
-    'insert into invites (code_hash, expires_at) values ($1, clock_timestamp() + make_interval(secs => $2))',
-    [hash, INVITE_SECONDS],
-  );
-  return { code, hash };
 }

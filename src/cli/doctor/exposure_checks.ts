@@ -13,6 +13,7 @@ const CERTIFICATE_WARNING_DAYS = 21;
 
 const DAY_MS = 86_400_000;
 
+/** They go by the settings, and look at files and certificates. */
 export const EXPOSURE_CHECKS: readonly Check[] = [
   {
     name: 'tls_files',

@@ -4,6 +4,7 @@ import { countUnderOtherKeys } from '../../database/key_rotation.ts';
 import { readKeyStatus } from '../../database/server_keys.ts';
 import { type Check, databaseCheck, failure, good, warning } from './check.ts';
 
+/** A failure is what the server does not start with. */
 export const KEY_CHECKS: readonly Check[] = [
   {
     name: 'key_file',

@@ -5,13 +5,13 @@ import { createRequire } from 'node:module';
 import { freemem, totalmem } from 'node:os';
 import { dirname, resolve } from 'node:path';
 import { clustersSetAside } from '../../database/embedded/embedded_postgres.ts';
+import { isBelow, oldestNode } from '../../server/package.ts';
 import { formatBytes } from '../table.ts';
 import { type Check, failure, good, skipped, warning } from './check.ts';
 import { serverProcess } from './server_process.ts';
 
-/** Below these versions a stranger can end the process from outside. */
+/** Below these versions, as below the oldest Node, a stranger can end the process from outside. */
 const FLOORS: Readonly<Record<string, string>> = { '@grpc/grpc-js': '1.14.4' };
-const NODE_FLOOR = '26.5.1';
 
 /** Free space below which PostgreSQL soon takes no writes, and below which it is time to do something. In bytes. */
 const DISK_FAILURE_BYTES = 256 * 2 ** 20;
@@ -20,21 +20,22 @@ const DISK_WARNING_BYTES = 2 * 2 ** 30;
 /** Memory that the server and the embedded PostgreSQL take when calm, with room for one burst. In bytes. */
 const MEMORY_WARNING_BYTES = 128 * 2 ** 20;
 
+/** They need no database. */
 export const MACHINE_CHECKS: readonly Check[] = [
   {
     name: 'node_version',
     look: () =>
-      atLeast(process.versions.node, NODE_FLOOR)
-        ? good(`Node ${process.versions.node}`)
-        : failure(
-            `Node ${process.versions.node} is older than ${NODE_FLOOR}, which mends crashes from outside`,
+      isBelow(process.versions.node, oldestNode())
+        ? failure(
+            `Node ${process.versions.node} is older than ${oldestNode()}, which mends crashes from outside`,
             'Start by npm or npx, which bring their own Node, or install a newer one.',
-          ),
+          )
+        : good(`Node ${process.versions.node}`),
   },
   {
     name: 'dependency_floors',
     look: () => {
-      const old = Object.entries(FLOORS).filter(([name, floor]) => !atLeast(installedVersion(name), floor));
+      const old = Object.entries(FLOORS).filter(([name, floor]) => isBelow(installedVersion(name), floor));
       return old.length === 0
         ? good(
             Object.keys(FLOORS)
@@ -140,15 +141,6 @@ export const MACHINE_CHECKS: readonly Check[] = [
     },
   },
 ];
-
-/** Whether a version in three numbers is not below another. */
-export function atLeast(version: string, floor: string): boolean {
-  const [has, needs] = [version, floor].map((text) => text.split(/[.-]/).slice(0, 3).map(Number));
-  for (const index of [0, 1, 2]) {
-    if (has![index] !== needs![index]) return has![index]! > needs![index]!;
-  }
-  return true;
-}
 
 /** The version of a package that this program uses. */
 function installedVersion(name: string): string {

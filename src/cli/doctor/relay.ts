@@ -8,6 +8,7 @@ import type { ClientAddresses } from '../../server/client_address.ts';
 import { peerAddress } from '../../server/door.ts';
 import { LOCAL_HEADER } from '../../server/proxy_protocol.ts';
 
+/** A relay that listens. */
 export interface Relay {
   /** Of 127.0.0.1. */
   readonly port: number;

@@ -4,7 +4,7 @@ import pg from 'pg';
 import { recordEvent } from '../audit_log.ts';
 import { type ConnectionOptions, clientConfig } from '../connection_pool.ts';
 import { startEmbeddedPostgres } from '../embedded/embedded_postgres.ts';
-import type { EventLog } from '../embedded/supervisor.ts';
+import type { EventLog } from '../event_log.ts';
 import { readKeyFile, writeKeyFile } from '../key_file.ts';
 import { proveKeyFile, wrappingKey } from '../server_keys.ts';
 import { readBackupFile, writeBackupFile } from './backup_file.ts';

@@ -32,8 +32,9 @@ export function passphraseOf(text: string): string {
 
 /**
  * Writes a backup under a name of its own beside `path`, has it on disk, and renames it: who finds `path` finds all of it,
- * of the last of several that were made at once. What earlier ones left unfinished is removed. Mode 0600. Answers its size in bytes. Throws BackupError, what `frames` throws, and errors of the file system; nothing is
- * left under `path` then that was not there before.
+ * of the last of several that were made at once. What earlier ones left unfinished is removed. Mode 0600. Answers its size
+ * in bytes. Throws BackupError, what `frames` throws, and errors of the file system; nothing is left under `path` then that
+ * was not there before.
  */
 export async function writeBackupFile(
   path: string,

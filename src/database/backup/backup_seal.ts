@@ -5,7 +5,8 @@
  * and Vizár, “Online Authenticated-Encryption and its Nonce-Reuse Misuse-Resistance”, 2015).
  */
 import { createCipheriv, createDecipheriv, createHash, timingSafeEqual } from 'node:crypto';
-import { frame, hkdf } from '../../protocol/bytes.ts';
+import { frame, hkdf, type RandomBytes } from '../../protocol/bytes.ts';
+import { KEY_BYTES, NONCE_BYTES, TAG_BYTES } from '../../protocol/sizes.ts';
 import { BackupError, DamagedBackupError, NewerBackupError, WrongPassphraseError } from './backup_errors.ts';
 
 /** The work of Argon2id for a guess. Memory in KiB. */
@@ -16,7 +17,7 @@ export interface BackupKdf {
 }
 
 /** 64 MiB three times over, as for a vault. */
-export const BACKUP_KDF: BackupKdf = { memoryKib: 65_536, iterations: 3, parallelism: 1 };
+const BACKUP_KDF: BackupKdf = { memoryKib: 65_536, iterations: 3, parallelism: 1 };
 
 /** What a header may ask of the machine that opens it. */
 const MOST_WORK: BackupKdf = { memoryKib: 2 ** 20, iterations: 16, parallelism: 16 };
@@ -36,12 +37,10 @@ export const HEADER_BYTES = 61;
 /** Plaintext of every chunk but the last, in bytes. */
 export const CHUNK_BYTES = 256 * 1024;
 
-const TAG_BYTES = 16;
-
 /** Makes a header for a passphrase and the key of its chunks (32 bytes). Throws BackupError for a passphrase that is too short. */
 export async function newHeader(
   passphrase: string,
-  random: (bytes: number) => Uint8Array,
+  random: RandomBytes,
   kdf: BackupKdf = BACKUP_KDF,
 ): Promise<{ header: Buffer; key: Uint8Array }> {
   if ([...passphrase].length < PASSPHRASE_CHARACTERS)
@@ -141,7 +140,7 @@ async function keysOf(
     memoryCost: memoryKib,
     timeCost: iterations,
     parallelism,
-    hashLength: 32,
+    hashLength: KEY_BYTES,
   });
   return {
     key: hkdf(secret, 'passmanager/v1 backup chunks'),
@@ -154,7 +153,7 @@ const digestOf = (body: Buffer): Buffer =>
 
 /** `last (1 byte) | 0 0 0 | index (8 bytes)`: never twice under one key, which is the file's own. */
 function nonceOf(index: number, isLast: boolean): Buffer {
-  const nonce = Buffer.alloc(12);
+  const nonce = Buffer.alloc(NONCE_BYTES);
   nonce.writeUInt8(isLast ? 1 : 0, 0);
   nonce.writeBigUInt64BE(BigInt(index), 4);
   return nonce;

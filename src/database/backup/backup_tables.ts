@@ -1,4 +1,5 @@
 /** Which tables there are, which of them a backup holds, and which it leaves out. */
+import { MIGRATIONS_TABLE } from '../migrations/index.ts';
 
 /** A table. */
 export interface BackupTable {
@@ -26,9 +27,6 @@ export const EPHEMERAL_TABLES: readonly BackupTable[] = [
   { name: 'rate_counters', key: ['key'] },
   { name: 'login_networks', key: ['key'] },
 ];
-
-/** Where the migrator keeps what was executed. */
-export const MIGRATIONS_TABLE = 'schema_migrations';
 
 /** Every table that the program makes, those that others refer to first. */
 export const ALL_TABLES: readonly BackupTable[] = [

@@ -5,8 +5,9 @@
 import { pipeline } from 'node:stream/promises';
 import type pg from 'pg';
 import { from as copyFrom, to as copyTo } from 'pg-copy-streams';
-import { ALL_TABLES, type BackupTable, MIGRATIONS_TABLE } from './backup_tables.ts';
-import { makeSchema, unknownMigrations } from './restore_snapshot.ts';
+import { MIGRATIONS_TABLE, unknownMigrations } from '../migrations/index.ts';
+import { ALL_TABLES, type BackupTable } from './backup_tables.ts';
+import { makeSchema } from './restore_snapshot.ts';
 import {
   columnsOf,
   copyOut,

@@ -5,7 +5,7 @@ import type pg from 'pg';
 import { from as copyFrom } from 'pg-copy-streams';
 import { recordEvent } from '../audit_log.ts';
 import { APPLICATION_NAME } from '../connection_pool.ts';
-import { migrations } from '../migrations/index.ts';
+import { MIGRATIONS_TABLE, migrations, unknownMigrations } from '../migrations/index.ts';
 import { MIGRATION_LOCK } from '../migrator.ts';
 import { NO_CHANGE } from '../password_change_statements.ts';
 import { rewrapServerKeys } from '../server_keys.ts';
@@ -17,7 +17,7 @@ import {
   TargetNotEmptyError,
 } from './backup_errors.ts';
 import type { Frame, Manifest, TableSummary } from './backup_frames.ts';
-import { ALL_TABLES, BACKUP_TABLES, MIGRATIONS_TABLE } from './backup_tables.ts';
+import { ALL_TABLES, BACKUP_TABLES } from './backup_tables.ts';
 import { executorOf, type Progress, prepareSession, tallyTable } from './snapshot.ts';
 import { Tally } from './tally.ts';
 
@@ -120,10 +120,6 @@ async function clear(client: pg.Client, replace: boolean): Promise<void> {
   await client.query(`drop table ${there.join(', ')}`);
   for (const { typname } of domains) await client.query(`drop domain ${client.escapeIdentifier(typname)}`);
 }
-
-/** Those of a newer version of this program. */
-export const unknownMigrations = (names: readonly string[]): string[] =>
-  names.filter((name) => !migrations.some((known) => known.name === name));
 
 /** Refuses tables that no migration of this program made: one that made them is in the table of migrations. */
 async function refuseForeign(client: pg.Client, there: readonly string[]): Promise<void> {

@@ -2,9 +2,10 @@
 import type pg from 'pg';
 import { to as copyTo } from 'pg-copy-streams';
 import type { Row } from '../database.ts';
+import { MIGRATIONS_TABLE } from '../migrations/index.ts';
 import { BackupError } from './backup_errors.ts';
 import type { Frame, Manifest } from './backup_frames.ts';
-import { BACKUP_TABLES, type BackupTable, MIGRATIONS_TABLE } from './backup_tables.ts';
+import { BACKUP_TABLES, type BackupTable } from './backup_tables.ts';
 import { type Tallied, Tally } from './tally.ts';
 
 /** Bytes of rows in a frame, about. */

@@ -86,7 +86,7 @@ interface Owner {
 }
 
 /** What root may try where the data directory is another's, best first: what that one owns stays that one's. */
-export function waysAs({ uid, gid }: Owner): readonly Account[] {
+function waysAs({ uid, gid }: Owner): readonly Account[] {
   const own = { ownerId: uid, groupId: gid, parentMode: 0o700 };
   return [
     { ...own, name: 'setpriv', prefix: setpriv(uid, gid), spawnId: undefined },

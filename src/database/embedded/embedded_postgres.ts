@@ -4,6 +4,7 @@
  */
 import { chmodSync, existsSync, lchownSync, mkdirSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import type { EventLog } from '../event_log.ts';
 import { type Account, chooseAccount } from './account.ts';
 import { prepareCluster } from './cluster.ts';
 import { lockDataDirectory } from './data_directory_lock.ts';
@@ -22,7 +23,7 @@ import { stopOrphan } from './orphan.ts';
 import { type PostgresBinaries, postgresBinaries, previousBinaries } from './postgres_binaries.ts';
 import { connectionThrough, type EmbeddedConnection, STOP_STEPS, startPostmaster } from './postmaster.ts';
 import { openSocketDirectory } from './socket_directory.ts';
-import { type EventLog, Supervisor } from './supervisor.ts';
+import { Supervisor } from './supervisor.ts';
 
 /** A PostgreSQL that runs. */
 export interface EmbeddedPostgres {
@@ -32,6 +33,7 @@ export interface EmbeddedPostgres {
   stop(): Promise<void>;
 }
 
+/** What PostgreSQL is started with. */
 export interface EmbeddedPostgresOptions {
   /** Made (mode 0700) where it is missing. */
   readonly dataDir: string;

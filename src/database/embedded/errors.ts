@@ -1,5 +1,6 @@
 /** Why the embedded PostgreSQL does not run. Every message says what to do. */
 
+/** The base of them all. */
 export class EmbeddedPostgresError extends Error {
   constructor(message: string, options?: ErrorOptions) {
     super(message, options);

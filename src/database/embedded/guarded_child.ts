@@ -12,6 +12,7 @@ export interface Exit {
   readonly signal: NodeJS.Signals | null;
 }
 
+/** A child that was started, and its end. */
 export interface GuardedChild {
   readonly process: ChildProcess;
   readonly exited: Promise<Exit>;

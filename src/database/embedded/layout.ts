@@ -4,6 +4,7 @@
  */
 import { join, resolve } from 'node:path';
 
+/** Absolute paths. */
 export interface Layout {
   readonly dataDir: string;
   /** Around all that follows. */

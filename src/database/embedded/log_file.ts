@@ -16,6 +16,7 @@ import { giveToOwner } from './durable_file.ts';
 const LOG_BYTES = 1_048_576;
 const LOG_CHECK_MS = 10_000;
 
+/** An open log. */
 export interface LogFile {
   /** For the child to write to; it appends, so that the file may be cut under it. */
   readonly descriptor: number;

@@ -10,6 +10,7 @@ import { join } from 'node:path';
 import pg from 'pg';
 import { type CopiedTable, copyExactly } from '../backup/exact_copy.ts';
 import type { Progress } from '../backup/snapshot.ts';
+import type { EventLog } from '../event_log.ts';
 import { type ClusterParts, makeCluster } from './cluster.ts';
 import { syncDirectory } from './durable_file.ts';
 import { DiskFullError, EmbeddedPostgresError, NoRoomForNextMajorError, saysDiskFull } from './errors.ts';
@@ -19,7 +20,6 @@ import type { PostgresBinaries } from './postgres_binaries.ts';
 import { connectionThrough, type EmbeddedConnection, startPostmaster } from './postmaster.ts';
 import { runProgram } from './run_program.ts';
 import type { SocketDirectory } from './socket_directory.ts';
-import type { EventLog } from './supervisor.ts';
 
 /** What it takes to go to the next major version: `binaries` are those of that one. */
 export interface NextMajorParts extends ClusterParts {

@@ -11,7 +11,7 @@ import type { LogFile } from './log_file.ts';
 import { stopOrphan } from './orphan.ts';
 import type { PostgresBinaries } from './postgres_binaries.ts';
 import { DATABASE, ROLE } from './settings.ts';
-import type { SocketDirectory } from './socket_directory.ts';
+import { type SocketDirectory, socketName, USUAL_PORT } from './socket_directory.ts';
 
 /** Where the database is: the directory of the socket, for pg's configuration. */
 export interface EmbeddedConnection {
@@ -21,9 +21,6 @@ export interface EmbeddedConnection {
   readonly user: string;
   readonly database: string;
 }
-
-/** The usual number in the name of a socket. */
-const PORT = 5432;
 
 /** Fast shutdown, immediate shutdown (the next start replays the log), the end; each with the milliseconds it has. */
 export const STOP_STEPS = [
@@ -60,13 +57,13 @@ export function connectionThrough({ host }: SocketDirectory, port?: number): Emb
  */
 export async function startPostmaster(parts: PostmasterParts): Promise<GuardedChild> {
   const { account, binaries, layout, cluster = layout.cluster, connection, logFile, settings = {} } = parts;
-  const { port = PORT } = connection;
+  const { port = USUAL_PORT } = connection;
   await stopOrphan(cluster);
   // What a killed one left: the lock file names a process that is gone, but that may not have been reaped, or whose id
   // another has by now; PostgreSQL would refuse to start for as long.
   for (const ending of ['', '.lock'])
-    rmSync(join(layout.socket, `.s.PGSQL.${port}${ending}`), { force: true });
-  const options = Object.entries({ ...settings, ...(port !== PORT && { port: `${port}` }) }).flatMap(
+    rmSync(join(layout.socket, `${socketName(port)}${ending}`), { force: true });
+  const options = Object.entries({ ...settings, ...(port !== USUAL_PORT && { port: `${port}` }) }).flatMap(
     ([name, value]) => ['-c', `${name}=${value}`],
   );
   const child = spawnGuarded(account, [binaries.postgres, '-D', cluster, ...options], {

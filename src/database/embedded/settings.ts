@@ -2,6 +2,7 @@
 
 /** The role that the server connects as: it owns its database and is no superuser. */
 export const ROLE = 'passmanager';
+/** The one database of a cluster. */
 export const DATABASE = 'passmanager';
 
 /** `postgresql.conf`. Paths are relative to it, so that the data directory may be moved. */

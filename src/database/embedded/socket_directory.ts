@@ -3,8 +3,11 @@ import { closeSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { EmbeddedPostgresError } from './errors.ts';
 
-/** PostgreSQL's name for a socket; without TCP the port is only a part of this name. */
-const SOCKET_NAME = '.s.PGSQL.5432';
+/** PostgreSQL's usual port; without TCP it is only a part of the name of a socket. */
+export const USUAL_PORT = 5432;
+
+/** PostgreSQL's name for a socket in its directory. */
+export const socketName = (port: number): string => `.s.PGSQL.${port}`;
 
 /** What sun_path holds, in bytes, without the NUL. */
 const SOCKET_PATH_BYTES = process.platform === 'linux' ? 107 : 103;
@@ -21,7 +24,8 @@ export interface SocketDirectory {
  * this process, which its children may use too. Throws EmbeddedPostgresError where the system has no such names.
  */
 export function openSocketDirectory(host: string, platform: string = process.platform): SocketDirectory {
-  if (Buffer.byteLength(join(host, SOCKET_NAME)) <= SOCKET_PATH_BYTES) return { host, close: () => {} };
+  if (Buffer.byteLength(join(host, socketName(USUAL_PORT))) <= SOCKET_PATH_BYTES)
+    return { host, close: () => {} };
   if (platform !== 'linux') {
     throw new EmbeddedPostgresError(
       `the path ${host} is too long for a Unix socket: choose a shorter data directory with PASSMANAGER_DATA_DIR`,

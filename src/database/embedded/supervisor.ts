@@ -1,14 +1,9 @@
 /** Keeps a child running: what ends unasked is started again, ever more slowly. */
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { EventLog } from '../event_log.ts';
 import { type Exit, endChild, type GuardedChild } from './guarded_child.ts';
 
-/** The part of a logger that is used here. */
-export interface EventLog {
-  info(details: object, message: string): void;
-  warn(details: object, message: string): void;
-  error(details: object, message: string): void;
-}
-
+/** What is kept running, and how. */
 export interface SupervisorParts {
   /** Starts the child and resolves when it serves. Rejects when it does not; nothing is left running then. */
   readonly launch: (signal: AbortSignal) => Promise<GuardedChild>;
@@ -22,6 +17,7 @@ export interface SupervisorParts {
   readonly lastingMs?: number;
 }
 
+/** Starts one child after another, until it is stopped. */
 export class Supervisor {
   readonly #parts: Required<SupervisorParts>;
   readonly #stopping = new AbortController();

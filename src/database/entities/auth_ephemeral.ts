@@ -1,10 +1,6 @@
 import { defineEntity, p } from '@mikro-orm/core';
 import { User } from './user.ts';
 
-/** What an attempt is about. */
-export const ATTEMPT_LOGIN = 1;
-export const ATTEMPT_PASSWORD_CHANGE = 2;
-
 const AuthEphemeralSchema = defineEntity({
   name: 'AuthEphemeral',
   tableName: 'auth_ephemerals',
@@ -18,6 +14,7 @@ const AuthEphemeralSchema = defineEntity({
     credentialGeneration: p.bigint('bigint'),
     clientProtocol: p.bigint('bigint'),
     serverProtocol: p.integer(),
+    /** 1 log-in, 2 start of a password change. */
     kind: p.smallint(),
     ephPrivateB: p.blob().hidden().lazy(),
     ephPublicB: p.blob().lazy(),

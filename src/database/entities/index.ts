@@ -21,6 +21,7 @@ export {
   User,
 };
 
+/** For MikroORM, which discovers none by itself. */
 export const entities = [
   User,
   AuthEphemeral,

@@ -7,6 +7,10 @@ import { Migration20261124160000RateLimits } from './migration_20261124160000_ra
 import { Migration20261124170000AuditEvents } from './migration_20261124170000_audit_events.ts';
 import { Migration20261127200000ChecksOffHotRows } from './migration_20261127200000_checks_off_hot_rows.ts';
 
+/** Where the migrator keeps what was executed. */
+export const MIGRATIONS_TABLE = 'schema_migrations';
+
+/** The name under which each is kept there, and its class. */
 export const migrations = [
   { name: 'Migration20261123000000Initial', class: Migration20261123000000Initial },
   { name: 'Migration20261124000000AttemptsByName', class: Migration20261124000000AttemptsByName },
@@ -16,3 +20,7 @@ export const migrations = [
   { name: 'Migration20261124170000AuditEvents', class: Migration20261124170000AuditEvents },
   { name: 'Migration20261127200000ChecksOffHotRows', class: Migration20261127200000ChecksOffHotRows },
 ] as const;
+
+/** Those of the executed migrations that this version does not know: they are of a newer one. */
+export const unknownMigrations = (executed: readonly string[]): string[] =>
+  executed.filter((name) => !migrations.some((known) => known.name === name));

@@ -1,10 +1,10 @@
 import type { Constructor } from '@mikro-orm/core';
 import type { Migration } from '@mikro-orm/migrations';
-import { migrations } from './index.ts';
+import { MIGRATIONS_TABLE, migrations } from './index.ts';
 
 /** The options under which MikroORM finds the migrations. Whatever they leave out, MIKRO_ORM_MIGRATIONS_* variables could set. */
 export const MIGRATION_OPTIONS = {
-  tableName: 'schema_migrations',
+  tableName: MIGRATIONS_TABLE,
   migrationsList: [...migrations] as { name: string; class: Constructor<Migration> }[],
   /** What the entities said when the last migration was written; nothing writes it while the server runs. */
   snapshot: true,

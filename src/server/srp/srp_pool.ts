@@ -68,6 +68,7 @@ export const createSrpWorker = (): Worker =>
     resourceLimits: { maxYoungGenerationSizeMb: 2 },
   });
 
+/** Jobs in the order in which they come, on as many threads as are free. */
 export class SrpPool {
   readonly #workers: number;
   readonly #queueLimit: number;

@@ -1,7 +1,7 @@
 import { chmodSync, mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
-import { atLeast, MACHINE_CHECKS } from '../../../src/cli/doctor/machine_checks.ts';
+import { MACHINE_CHECKS } from '../../../src/cli/doctor/machine_checks.ts';
 import { look, subjectOf } from '../../support/doctor.ts';
 import { remove, temporaryDirectory } from '../../support/embedded.ts';
 
@@ -44,15 +44,6 @@ describe('the checks of the machine', () => {
     expect(few.state).to.be.oneOf(['good', 'skipped']);
     // No server holds this data directory.
     if (few.state === 'good') expect(few.detail).to.contain('not found');
-  });
-
-  it('compare versions by their numbers', () => {
-    expect(atLeast('1.14.4', '1.14.4')).to.equal(true);
-    expect(atLeast('1.14.10', '1.14.4')).to.equal(true);
-    expect(atLeast('2.0.0', '1.14.4')).to.equal(true);
-    expect(atLeast('1.14.3', '1.14.4')).to.equal(false);
-    expect(atLeast('1.9.9', '1.14.4')).to.equal(false);
-    expect(atLeast('26.5.1-nightly', '26.5.1')).to.equal(true);
   });
 
   it('say the versions of Node and of what it depends on', async () => {

@@ -1,7 +1,7 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { expect } from 'chai';
 import { type Database, openDatabase } from '../../../src/database/database.ts';
-import { ATTEMPT_LOGIN, AuthEphemeral } from '../../../src/database/entities/auth_ephemeral.ts';
+import { AuthEphemeral } from '../../../src/database/entities/auth_ephemeral.ts';
 import { User } from '../../../src/database/entities/user.ts';
 import {
   insertRow,
@@ -52,7 +52,7 @@ describe('the AuthEphemeral entity', () => {
     await database.em().nativeDelete(User, { id: user.id as string });
     expect(await database.em().findOne(AuthEphemeral, { id: real.id as string })).to.equal(null);
     const kept = await database.em().findOneOrFail(AuthEphemeral, { id: decoy.id as string });
-    expect(kept.kind).to.equal(ATTEMPT_LOGIN);
+    expect(kept.kind).to.equal(1);
     expect(kept.ephPrivateB).to.equal(undefined);
   });
 });

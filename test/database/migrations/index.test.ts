@@ -1,6 +1,6 @@
 import { readdirSync } from 'node:fs';
 import { expect } from 'chai';
-import { migrations } from '../../../src/database/migrations/index.ts';
+import { migrations, unknownMigrations } from '../../../src/database/migrations/index.ts';
 
 describe('the list of migrations', () => {
   it('names every migration that has a file, in order, each under its class’s name', () => {
@@ -10,5 +10,11 @@ describe('the list of migrations', () => {
     const names = migrations.map(({ name }) => name);
     expect(names).to.deep.equal([...names].sort());
     for (const migration of migrations) expect(migration.name).to.equal(migration.class.name);
+  });
+
+  it('tells which of the executed ones are of a newer version', () => {
+    const known = migrations.map(({ name }) => name);
+    expect(unknownMigrations([...known, 'MigrationOfTomorrow'])).to.deep.equal(['MigrationOfTomorrow']);
+    expect(unknownMigrations(known)).to.deep.equal([]);
   });
 });

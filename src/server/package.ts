@@ -1,4 +1,4 @@
-/** What the package of this program says of it. */
+/** What the package of this program says of it. Runs on any Node, to tell what is too old. */
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -16,7 +16,19 @@ export function packageRoot(): string {
   return directory;
 }
 
-/** Its package.json. Runs on any Node, to tell what is too old. */
+/** Its package.json. */
 export function packageOfProgram(): Package {
   return JSON.parse(readFileSync(join(packageRoot(), 'package.json'), 'utf8')) as Package;
+}
+
+/** The oldest Node that it runs on, such as `26.5.1`. */
+export function oldestNode(): string {
+  return packageOfProgram().engines.node.replace('>=', '');
+}
+
+/** Whether a version is below another one, by the first three numbers of both. */
+export function isBelow(version: string, floor: string): boolean {
+  const [has, needs] = [version, floor].map((text) => text.split(/[.-]/).slice(0, 3).map(Number));
+  const at = needs!.findIndex((part, index) => part !== has![index]);
+  return at >= 0 && !(has![at]! > needs![at]!);
 }
