@@ -1,5 +1,5 @@
 /**
- * How often the public RPCs may be called: handshakes by network, failed log-ins by name and network. A name that is
+ * How often the public RPCs may be called: handshakes and failed log-ins by network, failed log-ins by name. A name that is
  * attacked from many networks slows networks from which its owner has never logged in, and no others. Counted in the
  * database, for all replicas; a name that nobody has costs and answers the same. docs/adr/0008-rate-limits.md has the reasons.
  */
@@ -17,6 +17,12 @@ import { tooManyRequests } from './errors.ts';
 
 /** Handshakes of a network in a minute: registrations and starts of a log-in. */
 export const HANDSHAKES_PER_NETWORK = 300;
+
+/**
+ * Failed log-ins of a network in a minute, whatever the names: a proof for an attempt that nobody began costs the server as
+ * much as any other.
+ */
+export const FAILURES_PER_NETWORK = 300;
 
 /** Failed log-ins of a name from one network in a minute. */
 export const FAILURES_PER_NAME_AND_NETWORK = 30;
@@ -46,6 +52,7 @@ export const NO_RATE_LIMITS: RateLimits = {
 interface FailureRow {
   readonly seconds_left: number;
   readonly failures_of_network: number;
+  readonly failures_of_name_and_network: number;
   readonly failures_of_name: number;
   readonly known_network: boolean;
 }
@@ -79,8 +86,8 @@ export class DatabaseRateLimits implements RateLimits {
   }
 
   async failed(address: string, lookup: Uint8Array): Promise<void> {
-    const [ofNetwork, ofName] = this.#keysOf(networkOf(address), lookup);
-    await this.#ask(COUNT_FAILURE, [ofNetwork, ofName]);
+    const [ofNameAndNetwork, ofName, , ofNetwork] = this.#keysOf(networkOf(address), lookup);
+    await this.#ask(COUNT_FAILURE, [ofNameAndNetwork, ofName, ofNetwork]);
   }
 
   succeeded(address: string, lookup: Uint8Array, sessionId: string): readonly BatchStatement[] {
@@ -88,11 +95,12 @@ export class DatabaseRateLimits implements RateLimits {
     return [{ text: REMEMBER_NETWORK, values: [key, sessionId] }];
   }
 
-  #keysOf(network: string, lookup: Uint8Array): [Buffer, Buffer, Buffer] {
+  #keysOf(network: string, lookup: Uint8Array): [Buffer, Buffer, Buffer, Buffer] {
     return [
       this.#keys.rateKey('name and network', lookup, network),
       this.#keys.rateKey('name', lookup),
       this.#keys.rateKey('known', lookup, network),
+      this.#keys.rateKey('failures of network', network),
     ];
   }
 
@@ -112,7 +120,8 @@ export class DatabaseRateLimits implements RateLimits {
 
 function refuseFailures(row: FailureRow): void {
   const tooMany =
-    row.failures_of_network >= FAILURES_PER_NAME_AND_NETWORK ||
+    row.failures_of_network >= FAILURES_PER_NETWORK ||
+    row.failures_of_name_and_network >= FAILURES_PER_NAME_AND_NETWORK ||
     (row.failures_of_name >= FAILURES_PER_NAME && !row.known_network);
   if (tooMany) throw tooManyRequests(row.seconds_left);
 }
