@@ -170,6 +170,29 @@ describe('PasswordService', () => {
       });
     }
 
+    it('refuses guesses from one session as it does those of log-ins, and no other session’s proof', async () => {
+      const limited = await startTestServer({ settings: { PASSMANAGER_RATE_LIMIT: 'on' } });
+      const way = createConnectTransport({ baseUrl: limited.httpUrl, httpVersion: '1.1' });
+      const account = makeAccount();
+      await register(way, account);
+      const [stolen, own] = [
+        await logIn(way, account, { maximumRequests: -1n }),
+        await logIn(way, account, { maximumRequests: -1n }),
+      ];
+      const guess = async () => {
+        const started = await startChange(stolen, announce(account, 'another password'));
+        return refusalOf(openChange(stolen, account, started, { clientProofM1: randomBytes(32) }));
+      };
+      let refusal = await guess();
+      for (let guesses = 1; refusal.status === Code.Unauthenticated && guesses < 80; guesses += 1)
+        refusal = await guess();
+      expect(refusal.status).to.equal(Code.ResourceExhausted);
+      expect(refusal.sealed).to.equal(true);
+      expect(Number(refusal.failure?.retryAfter?.seconds)).to.be.within(1, 60);
+      await beginChange(own, account);
+      await limited.stop();
+    });
+
     it('refuses an attempt that is unknown, expired, another session’s or a log-in’s', async () => {
       const unknown = await startChange(opened, announce(account, 'new'));
       await expectSealed(openChange(opened, account, unknown, { ephemeralId: randomUUID() }), [
