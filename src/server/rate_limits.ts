@@ -30,8 +30,13 @@ export const FAILURES_PER_NAME_AND_NETWORK = 30;
 /** Failed log-ins of a name in a minute from all networks, above which networks that the name does not know wait. */
 export const FAILURES_PER_NAME = 300;
 
+/** What part of the queue of log-in arithmetic one network may take up, in each process. */
+const QUEUE_SHARE = 1 / 4;
+
 /** What public calls ask before they work. */
 export interface RateLimits {
+  /** Runs a step of a log-in. Throws RQS03 where the network has too many under way: they would keep others out. */
+  inTurn<T>(address: string, step: () => Promise<T>): Promise<T>;
   /** Counts a handshake. Throws RQS03 when there were too many. `lookup`: 32 bytes of a name. */
   beginHandshake(address: string, lookup: Uint8Array): Promise<void>;
   /** Throws RQS03 when there were too many failures. */
@@ -43,6 +48,7 @@ export interface RateLimits {
 
 /** None: for tests and benchmarks. */
 export const NO_RATE_LIMITS: RateLimits = {
+  inTurn: (_address, step) => step(),
   beginHandshake: async () => {},
   beforeProof: async () => {},
   failed: async () => {},
@@ -61,11 +67,29 @@ interface FailureRow {
 export class DatabaseRateLimits implements RateLimits {
   readonly #database: Executor;
   readonly #keys: Pick<ServerKeys, 'rateKey'>;
+  readonly #mostUnderWay: number;
+  /** Steps of log-ins, by network. */
+  readonly #underWay = new Map<string, number>();
 
-  /** `database`: commits need not wait for the disk. */
-  constructor(database: Executor, keys: Pick<ServerKeys, 'rateKey'>) {
+  /** `database`: commits need not wait for the disk. `queueLimit`: steps of log-ins that may wait for a thread. */
+  constructor(database: Executor, keys: Pick<ServerKeys, 'rateKey'>, queueLimit: number) {
     this.#database = database;
     this.#keys = keys;
+    this.#mostUnderWay = Math.ceil(queueLimit * QUEUE_SHARE);
+  }
+
+  async inTurn<T>(address: string, step: () => Promise<T>): Promise<T> {
+    const network = networkOf(address);
+    const others = this.#underWay.get(network) ?? 0;
+    if (others >= this.#mostUnderWay) throw tooManyRequests(1);
+    this.#underWay.set(network, others + 1);
+    try {
+      return await step();
+    } finally {
+      const left = this.#underWay.get(network)! - 1;
+      if (left === 0) this.#underWay.delete(network);
+      else this.#underWay.set(network, left);
+    }
   }
 
   async beginHandshake(address: string, lookup: Uint8Array): Promise<void> {

@@ -155,7 +155,9 @@ export async function startServer(config: Config, parts: ServerParts): Promise<R
     ending.push(() => housekeeping.stop());
 
     const { limits, registration, maxUsers } = config;
-    const rateLimits = config.rateLimit ? new DatabaseRateLimits(database.reads, keys) : NO_RATE_LIMITS;
+    const rateLimits = config.rateLimit
+      ? new DatabaseRateLimits(database.reads, keys, config.srpQueueLimit)
+      : NO_RATE_LIMITS;
     const decoys = new Decoys(keys, keys.sealer);
     const pipeline = { sessionKeys, gate, rules: new FieldRules(limits), log };
     const shared = { database, gate, feed, keys, sessionKeys, decoys, srp, rateLimits, random };

@@ -48,7 +48,7 @@ describe('the rate limits', function () {
     const { rm } = await import('node:fs/promises');
     await rm(keyFile, { force: true });
     const keys = await openServerKeys({ database, keyFile, random: randomBytes });
-    limits = new DatabaseRateLimits(database.reads, keys);
+    limits = new DatabaseRateLimits(database.reads, keys, 8);
   });
 
   beforeEach(async () => {
@@ -110,6 +110,22 @@ describe('the rate limits', function () {
     await limits.beforeProof('198.51.100.1', lookup);
   });
 
+  it('let a network have a quarter of the queue under way, and refuse it no more once they are done', async () => {
+    let end = () => {};
+    const step = () =>
+      new Promise<void>((resolve) => {
+        end = resolve;
+      });
+    const first = limits.inTurn('2001:db8::1', step);
+    const failed = rejection(limits.inTurn('2001:db8::2', () => Promise.reject(new Error('failed'))));
+    await refused(limits.inTurn('2001:db8::3', async () => {}));
+    await limits.inTurn('198.51.100.1', async () => {});
+    expect(((await failed) as Error).message).to.equal('failed');
+    await limits.inTurn('2001:db8::3', async () => {});
+    end();
+    await first;
+  });
+
   it('keep an attacked name open for networks that it knows, however many strangers attack', async () => {
     const user = sampleUser();
     await insertRow(own, 'users', user);
@@ -144,7 +160,7 @@ describe('the rate limits', function () {
   it('are counted once for all replicas, by many at once', async () => {
     const other = await openDatabase({ connection: own.connection, poolSize: 4 });
     const keys = await openServerKeys({ database: other, keyFile, random: randomBytes });
-    const replica = new DatabaseRateLimits(other.reads, keys);
+    const replica = new DatabaseRateLimits(other.reads, keys, 8);
     await times(HANDSHAKES_PER_NETWORK, (index) =>
       (index % 2 === 0 ? limits : replica).beginHandshake('198.51.100.1', randomBytes(32)),
     );
@@ -182,7 +198,7 @@ describe('the rate limits', function () {
       },
     };
     const keys = await openServerKeys({ database, keyFile, random: randomBytes });
-    const none = new DatabaseRateLimits(broken, keys);
+    const none = new DatabaseRateLimits(broken, keys, 8);
     await none.beginHandshake('198.51.100.1', lookup);
     await none.beforeProof('198.51.100.1', lookup);
     await none.failed('198.51.100.1', lookup);
