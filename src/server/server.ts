@@ -40,6 +40,7 @@ import { readTlsFiles } from './tls.ts';
 import { TlsRenewal } from './tls_renewal.ts';
 import type { Tracing } from './tracing.ts';
 import { UserHandler } from './user_handler.ts';
+import { UserTurns } from './user_turns.ts';
 import { packageOfProgram } from './version.ts';
 
 /** What a running server is made with beside its configuration. Times in milliseconds. */
@@ -159,7 +160,7 @@ export async function startServer(config: Config, parts: ServerParts): Promise<R
       ? new DatabaseRateLimits(database.reads, keys, config.srpQueueLimit)
       : NO_RATE_LIMITS;
     const decoys = new Decoys(keys, keys.sealer);
-    const pipeline = { sessionKeys, gate, rules: new FieldRules(limits), log };
+    const pipeline = { sessionKeys, gate, rules: new FieldRules(limits), turns: new UserTurns(), log };
     const shared = { database, gate, feed, keys, sessionKeys, decoys, srp, rateLimits, random };
     const handled = [
       ...serviceRpcs(UserService, new UserHandler({ ...shared, registration, maxUsers }), pipeline),
