@@ -118,7 +118,7 @@ describe('PasswordService', () => {
     await register(transport, stranger);
     const writer = await logIn(transport, stranger);
     // A user's own calls wait for one another.
-    const sessions = [];
+    const sessions: RawSession[] = [];
     for (let index = 0; index < 13; index += 1) {
       const one = makeAccount();
       await register(transport, one);
