@@ -117,10 +117,10 @@ async function watchers(report: Report): Promise<void> {
   const abort = new AbortController();
   try {
     const lane = await newLane(server);
-    const account = makeAccount();
     const transport = createGrpcTransport({ baseUrl: `http://127.0.0.1:${server.grpcPort}` });
+    let account = makeAccount();
     await register(transport, account);
-    const session = await SealedSession.logIn(transport, account);
+    let session = await SealedSession.logIn(transport, account);
     const base = server.residentMb();
     const points: [number, number][] = [];
     let open = 0;
@@ -129,6 +129,12 @@ async function watchers(report: Report): Promise<void> {
         // A connection carries a hundred streams.
         const connection = createGrpcTransport({ baseUrl: `http://127.0.0.1:${server.grpcPort}` });
         for (let index = 0; index < 50 && open < count; index += 1, open += 1) {
+          // A session has a few watches, and an account a few sessions.
+          if (open % 500 === 499) {
+            account = makeAccount();
+            await register(transport, account);
+          }
+          if (open % 10 === 9) session = await SealedSession.logIn(transport, account);
           const path = '/passmanager.data.v1.DataService/WatchEntries';
           const { bytes: message } = session.seal(path, data.WatchEntriesPayloadSchema, {});
           const input = data.DataService.method.watchEntries.input;

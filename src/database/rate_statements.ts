@@ -25,25 +25,26 @@ const counted = (keys: string): string => `insert into rate_counters as c (key, 
 
 /** What is answered: seconds to the end of the minute, and rates. */
 const FAILURES = `ceil(60 * (1 - clock.part))::int as seconds_left,
-  ${rateOf('$1')} as failures_of_network, ${rateOf('$2')} as failures_of_name,
-  exists (select from login_networks n where n.key = $3) as known_network`;
+  ${rateOf('$1')} as failures_of_name_and_network, ${rateOf('$2')} as failures_of_name,
+  exists (select from login_networks n where n.key = $3) as known_network, ${rateOf('$4')} as failures_of_network`;
 
 /**
- * Counts a handshake of a network and tells the failures of a name. $1 name and network, $2 name, $3 name and network of a
- * log-in that succeeded, $4 network. Row: handshakes, failures_of_network, failures_of_name, known_network, seconds_left.
+ * Counts a handshake of a network and tells the failures of a name and of the network. $1 name and network, $2 name, $3 name
+ * and network of a log-in that succeeded, $4 network of failures, $5 network of handshakes. Row: handshakes,
+ * failures_of_name_and_network, failures_of_name, failures_of_network, known_network, seconds_left.
  */
 export const COUNT_HANDSHAKE = `with ${CLOCK}, counted as (
-  ${counted('(values ($4::bytea)) k (key)')}
+  ${counted('(values ($5::bytea)) k (key)')}
   returning count, previous
 )
 select counted.count + counted.previous * (1 - clock.part) as handshakes, ${FAILURES} from clock, counted`;
 
-/** Tells the failures of a name. Parameters and row as those of COUNT_HANDSHAKE, without the handshakes and $4. */
+/** Tells the failures of a name and of a network. Parameters and row as those of COUNT_HANDSHAKE, without the handshakes and $5. */
 export const READ_FAILURES = `with ${CLOCK} select ${FAILURES} from clock`;
 
-/** Counts a failure. $1 name and network, $2 name. In one order, so that two of them never wait for each other. */
+/** Counts a failure. $1 name and network, $2 name, $3 network. In one order, so that two of them never wait for each other. */
 export const COUNT_FAILURE = `with ${CLOCK}
-${counted('(select key from unnest(array[$1, $2]::bytea[]) as of_failure (key) order by key) k')}`;
+${counted('(select key from unnest(array[$1, $2, $3]::bytea[]) as of_failure (key) order by key) k')}`;
 
 /** How many networks of an account are remembered. */
 const NETWORKS_PER_USER = 32;

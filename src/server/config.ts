@@ -236,7 +236,7 @@ export const SETTINGS = {
   ),
   registration: setting(
     'REGISTRATION',
-    'open on loopback, else invite',
+    'open on loopback without trusted proxies, else invite',
     'Who may make an account: anybody, whoever has an invite, nobody.',
     oneOf<Registration>('open', 'invite', 'closed'),
   ),
@@ -452,6 +452,7 @@ export function loadConfig(
   const otlpEndpoint = read('otlpEndpoint', undefined);
   const sampleRatio = preset('traceSampleRatio');
   const workers = preset('workers');
+  const trustedProxies = read('trustedProxies', []);
   const maxPageSize = preset('maxPageSize');
   const config: Config = {
     host,
@@ -469,13 +470,13 @@ export function loadConfig(
     logFile: read('logFile', undefined),
     metricsAddress: read('metricsAddress', undefined),
     tracing: otlpEndpoint === undefined ? undefined : { endpoint: otlpEndpoint, sampleRatio },
-    registration: read('registration', isLoopback(host) ? 'open' : 'invite'),
+    registration: read('registration', isLoopback(host) && trustedProxies.length === 0 ? 'open' : 'invite'),
     workers,
     srpWorkers: read('srpWorkers', Math.max(1, Math.floor(Math.min(2, availableParallelism()) / workers))),
     srpQueueLimit: preset('srpQueueLimit'),
     maxConnections: preset('maxConnections'),
     maxConnectionsPerNetwork: preset('maxConnectionsPerNetwork'),
-    trustedProxies: read('trustedProxies', []),
+    trustedProxies,
     proxyHeader: preset('proxyHeader'),
     maxUsers: read('maxUsers', undefined),
     rateLimit: preset('rateLimit'),

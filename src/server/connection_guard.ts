@@ -1,8 +1,8 @@
 /**
  * Bounds the connections of a door. A connection is silent until it has greeted (spoken HTTP), then idle while it has no
  * request in flight. Silence has a time limit; at the cap the oldest silent connection makes room for a newcomer, then
- * the longest idle one, then the one that has been sending its request the longest; only when every connection waits for
- * an answer is the newcomer turned away. So connections that cost their maker nothing keep nobody out. One network has a
+ * the longest idle one, then the one that has been sending its request the longest, then the one that has let an answer wait
+ * the longest; only when every connection waits for an answer is the newcomer turned away. So connections that cost their maker nothing keep nobody out. One network has a
  * cap of its own, under which its newest connections stay: it makes room for itself.
  */
 import type { Socket } from 'node:net';
@@ -24,10 +24,12 @@ export interface Connection {
   arriving: number;
 }
 
-/** A socket, or a TLS or HTTP/2 wrapper of one, as far as it tells whose it is. */
-export interface PeerOfSocket {
+/** A socket, a TLS or HTTP/2 wrapper of one, or what a library tells of it, as far as it says which connection it is. */
+export interface EndsOfSocket {
   readonly remoteAddress?: string | undefined;
   readonly remotePort?: number | undefined;
+  readonly localAddress?: string | undefined;
+  readonly localPort?: number | undefined;
 }
 
 /** The guard of one door. */
@@ -38,14 +40,16 @@ export class ConnectionGuard {
   readonly #clients: ClientAddresses;
   /** Open connections by network. */
   readonly #perNetwork = new Map<string, number>();
-  /** By peer address and port, which wrappers of a socket know as well. */
-  readonly #byPeer = new Map<string, Connection>();
+  /** By the addresses and ports of both ends, which wrappers of a socket know as well. */
+  readonly #byEnds = new Map<string, Connection>();
   /** Oldest first. */
   readonly #silent = new Map<Connection, NodeJS.Timeout>();
   /** Longest idle first. */
   readonly #idle = new Set<Connection>();
   /** With requests that have not arrived whole; who has been at it the longest first. */
   readonly #arriving = new Set<Connection>();
+  /** With answers that the peer does not take; who lets them wait the longest first. */
+  readonly #untaken = new Set<Connection>();
   readonly #whenEmpty: (() => void)[] = [];
 
   constructor(
@@ -64,7 +68,7 @@ export class ConnectionGuard {
 
   /** Open connections. */
   get size(): number {
-    return this.#byPeer.size;
+    return this.#byEnds.size;
   }
 
   /** Takes a new socket in, as silent. Undefined when there was no room: the socket is destroyed. */
@@ -76,9 +80,9 @@ export class ConnectionGuard {
       socket.destroy();
       return undefined;
     }
-    const key = peerKey(socket);
-    // The same peer may be back, from the same port, before its former connection was seen to end.
-    const former = this.#byPeer.get(key);
+    const key = keyOf(socket);
+    // The same peer may be back, from the same port to the same, before its former connection was seen to end.
+    const former = this.#byEnds.get(key);
     if (former !== undefined) this.#forget(former);
     const connection = {
       socket,
@@ -88,7 +92,7 @@ export class ConnectionGuard {
       active: 0,
       arriving: 0,
     };
-    this.#byPeer.set(key, connection);
+    this.#byEnds.set(key, connection);
     this.#count(network, 1);
     const timer = setTimeout(() => socket.destroy(), this.#greetingTimeoutMs);
     timer.unref();
@@ -99,7 +103,7 @@ export class ConnectionGuard {
     socket.on('error', () => socket.destroy());
     socket.once('close', () => {
       this.#forget(connection);
-      if (this.#byPeer.size === 0) for (const resolve of this.#whenEmpty.splice(0)) resolve();
+      if (this.#byEnds.size === 0) for (const resolve of this.#whenEmpty.splice(0)) resolve();
     });
     return connection;
   }
@@ -122,13 +126,13 @@ export class ConnectionGuard {
   }
 
   /** The connection that a socket or a wrapper of it belongs to; undefined when it is closed. */
-  find(socket: PeerOfSocket | undefined): Connection | undefined {
-    return socket === undefined ? undefined : this.#byPeer.get(peerKey(socket));
+  find(socket: EndsOfSocket | undefined): Connection | undefined {
+    return socket === undefined ? undefined : this.#byEnds.get(keyOf(socket));
   }
 
-  /** The client's address of an open connection, by the peer's address and port as `address:port`. */
-  clientAddressOf(peer: string): string | undefined {
-    return this.#byPeer.get(peer)?.clientAddress;
+  /** Whose a connection is, without port; of a closed one the peer's address, and `unknown` where there is none any more. */
+  clientAddressOf(socket: EndsOfSocket | undefined): string {
+    return this.find(socket)?.clientAddress ?? peerAddress(socket?.remoteAddress);
   }
 
   /** The connection has spoken HTTP. */
@@ -164,6 +168,12 @@ export class ConnectionGuard {
     if (connection.active === 0 && !connection.socket.destroyed) this.#idle.add(connection);
   }
 
+  /** Whether there is an answer on the connection that the peer has not taken yet. */
+  waitsForPeer(connection: Connection, waits: boolean): void {
+    if (waits && !connection.socket.destroyed) this.#untaken.add(connection);
+    else this.#untaken.delete(connection);
+  }
+
   /** Destroys the connections that have not greeted. */
   destroySilent(): void {
     for (const { socket } of [...this.#silent.keys()]) socket.destroy();
@@ -176,12 +186,12 @@ export class ConnectionGuard {
 
   /** Destroys every connection. */
   destroyAll(): void {
-    for (const { socket } of [...this.#byPeer.values()]) socket.destroy();
+    for (const { socket } of [...this.#byEnds.values()]) socket.destroy();
   }
 
   /** Resolves when no connection is open. */
   empty(): Promise<void> {
-    if (this.#byPeer.size === 0) return Promise.resolve();
+    if (this.#byEnds.size === 0) return Promise.resolve();
     return new Promise((resolve) => this.#whenEmpty.push(resolve));
   }
 
@@ -199,7 +209,7 @@ export class ConnectionGuard {
 
   #makeRoom(network: string | undefined): boolean {
     if (!this.#makeRoomOf(network)) return false;
-    while (this.#byPeer.size >= this.#maxConnections) {
+    while (this.#byEnds.size >= this.#maxConnections) {
       if (!this.#drop(() => true)) return false;
     }
     return true;
@@ -207,7 +217,7 @@ export class ConnectionGuard {
 
   /** Destroys the connection that is missed least, of those that `may` go. False when none may. */
   #drop(may: (connection: Connection) => boolean): boolean {
-    for (const group of [this.#silent.keys(), this.#idle, this.#arriving]) {
+    for (const group of [this.#silent.keys(), this.#idle, this.#arriving, this.#untaken]) {
       for (const connection of group) {
         if (!may(connection)) continue;
         connection.socket.destroy();
@@ -223,9 +233,10 @@ export class ConnectionGuard {
     this.#silent.delete(connection);
     this.#idle.delete(connection);
     this.#arriving.delete(connection);
+    this.#untaken.delete(connection);
     // Forgotten already: it made room, or its peer is back.
-    if (this.#byPeer.get(connection.key) !== connection) return;
-    this.#byPeer.delete(connection.key);
+    if (this.#byEnds.get(connection.key) !== connection) return;
+    this.#byEnds.delete(connection.key);
     this.#count(connection.network, -1);
   }
 
@@ -237,6 +248,7 @@ export class ConnectionGuard {
   }
 }
 
-function peerKey({ remoteAddress, remotePort }: PeerOfSocket): string {
-  return `${remoteAddress}:${remotePort}`;
+/** A peer may have one port of its own for connections to several addresses of this machine. */
+function keyOf({ remoteAddress, remotePort, localAddress, localPort }: EndsOfSocket): string {
+  return `${remoteAddress}:${remotePort} ${localAddress}:${localPort}`;
 }

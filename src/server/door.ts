@@ -49,7 +49,9 @@ export interface DoorLimits {
   readonly maxMessageBytes: number;
   /** All request bodies that a door holds; above it the largest unfinished one is cut. */
   readonly maxBodyBytes: number;
-  /** Open connections of a door. At the cap the oldest silent one makes room, then the longest idle one, then the one that sends its request the longest. */
+  /** Answers that a door holds because their peers do not take them; above it the connection that holds the most is cut. */
+  readonly maxUntakenBytes: number;
+  /** Open connections of a door. At the cap the guard says which makes room. */
   readonly maxConnections: number;
   /** Open connections of a door from one network that is no trusted proxy's. */
   readonly maxConnectionsPerNetwork: number;
@@ -84,6 +86,7 @@ export interface DoorLimits {
 export const DEFAULT_DOOR_LIMITS: DoorLimits = {
   maxMessageBytes: 4 * 1024 * 1024,
   maxBodyBytes: 64 * 1024 * 1024,
+  maxUntakenBytes: 256 * 1024 * 1024,
   maxConnections: 1024,
   maxConnectionsPerNetwork: 256,
   greetingTimeoutMs: 10_000,

@@ -14,6 +14,8 @@ import {
   type Metadata,
   Server,
   ServerCredentials,
+  type ServerInterceptingCall,
+  type ServerInterceptor,
   type ServerUnaryCall,
   type ServerWritableStream,
   setLogger,
@@ -23,7 +25,7 @@ import type { ClientAddresses } from './client_address.ts';
 import { ConnectionGuard } from './connection_guard.ts';
 import { ConnectionIntake } from './connection_intake.ts';
 import { capGrpcTimeout } from './deadline.ts';
-import { type Door, type DoorLimits, type DoorOptions, peerAddress } from './door.ts';
+import type { Door, DoorLimits, DoorOptions } from './door.ts';
 import { drained } from './drained.ts';
 import {
   incorrectParameters,
@@ -40,6 +42,7 @@ import { addReflection } from './reflection.ts';
 import { type CallContext, READ_OPTIONS, type Rpc, type StreamingRpc, type UnaryRpc } from './rpc.ts';
 import { guardStreams } from './stream_guard.ts';
 import { showTls } from './tls.ts';
+import { UntakenAnswers } from './untaken_answers.ts';
 
 /** What the gRPC door needs beside what every door needs. */
 export interface GrpcDoorOptions extends DoorOptions {
@@ -51,6 +54,7 @@ export interface GrpcDoorOptions extends DoorOptions {
 export async function createGrpcDoor(options: GrpcDoorOptions): Promise<Door> {
   const { limits, clients, log } = options;
   tameLibraryLogger(log);
+  const guard = new ConnectionGuard(limits, clients);
   const server = new Server({
     'grpc.max_receive_message_length': limits.maxMessageBytes,
     'grpc.max_send_message_length': limits.maxMessageBytes,
@@ -62,18 +66,16 @@ export async function createGrpcDoor(options: GrpcDoorOptions): Promise<Door> {
     'grpc.max_connection_idle_ms': limits.maxIdleMs,
     'grpc.max_connection_age_ms': limits.maxAgeMs,
     'grpc.max_connection_age_grace_ms': limits.maxAgeGraceMs,
-    interceptors: [typedStatuses],
+    interceptors: [typedStatuses, peersOf(guard)],
   });
 
-  const guard = new ConnectionGuard(limits, clients);
   const intake = new ConnectionIntake(guard, clients, log);
-  const callers = new Callers(guard, clients);
   const streams = new OpenStreams();
-  const rpcs = [...options.rpcs, ...healthRpcs(options.rpcs, options.readiness)];
+  const rpcs = [...options.rpcs, ...healthRpcs(options.rpcs, options.readiness, limits.maxConnections)];
   for (const rpc of rpcs) {
     server.register(
       rpc.path,
-      rpc.kind === 'unary' ? serveUnary(rpc, callers, log) : serveStream(rpc, streams, callers, log),
+      rpc.kind === 'unary' ? serveUnary(rpc, clients, log) : serveStream(rpc, streams, clients, log),
       serializer(rpc.method.output),
       (bytes: Buffer) => bytes,
       rpc.kind === 'unary' ? 'unary' : 'serverStream',
@@ -89,10 +91,12 @@ export async function createGrpcDoor(options: GrpcDoorOptions): Promise<Door> {
         ]),
   );
   const bodies = new BodyBudget(limits.maxBodyBytes);
+  const answers = new UntakenAnswers(guard, limits.maxUntakenBytes);
   const inner = http2ServerOf(server);
   const endStreamGuard = guardStreams(inner, {
     guard,
     bodies,
+    answers,
     bodyTimeoutMs: limits.bodyTimeoutMs,
     putRight: headerRules(rpcs, reflected, limits),
   });
@@ -118,49 +122,45 @@ export async function createGrpcDoor(options: GrpcDoorOptions): Promise<Door> {
       await guard.empty();
       clearTimeout(cut);
       endStreamGuard();
+      answers.end();
       server.forceShutdown();
     },
   };
 }
 
-/** Tells whose a call is. */
-class Callers {
-  readonly #guard: ConnectionGuard;
-  readonly #clients: ClientAddresses;
+/**
+ * Has a call's peer be the address of whose connection it is, without port. The library would name it by one end of the
+ * connection, of which there may be several.
+ */
+const peersOf =
+  (guard: ConnectionGuard): ServerInterceptor =>
+  (_method, call) => {
+    call.getPeer = () => guard.clientAddressOf(call.getConnectionInfo());
+    return call as ServerInterceptingCall;
+  };
 
-  constructor(guard: ConnectionGuard, clients: ClientAddresses) {
-    this.#guard = guard;
-    this.#clients = clients;
-  }
-
-  /** Whose the connection of a call is. To be asked at once: a stream that is closed has forgotten its peer. */
-  peerOf(call: { getPeer(): string }): string {
-    const peer = call.getPeer();
-    return this.#guard.clientAddressOf(peer) ?? addressOf(peer);
-  }
-
-  /** The client's address, behind a trusted proxy as its metadata says. */
-  clientOf(peer: string, metadata: Metadata): string {
-    return this.#clients.clientOf(peer, (name) => metadata.get(name).join(',') || undefined);
-  }
+/** Whose a call is: the peer, or behind a trusted proxy whom its metadata names. */
+function clientOf(clients: ClientAddresses, peer: string, metadata: Metadata): string {
+  return clients.clientOf(peer, (name) => metadata.get(name).join(',') || undefined);
 }
 
 /** A call as the pipeline sees it. Built for every call, so id and signal, which few need, are made when asked for. */
 class GrpcCallContext implements CallContext {
   #requestId: string | undefined;
   readonly #peer: string;
-  readonly #callers: Callers;
+  readonly #clients: ClientAddresses;
   readonly #call: ServerUnaryCall<Buffer, Message>;
   #controller: AbortController | undefined;
 
-  constructor(call: ServerUnaryCall<Buffer, Message>, callers: Callers) {
+  constructor(call: ServerUnaryCall<Buffer, Message>, clients: ClientAddresses) {
     this.#call = call;
-    this.#callers = callers;
-    this.#peer = callers.peerOf(call);
+    this.#clients = clients;
+    // Asked at once: a connection that is closed is forgotten.
+    this.#peer = call.getPeer();
   }
 
   get peerAddress(): string {
-    return this.#callers.clientOf(this.#peer, this.#call.metadata);
+    return clientOf(this.#clients, this.#peer, this.#call.metadata);
   }
 
   get protocol(): 'grpc' {
@@ -187,18 +187,13 @@ class GrpcCallContext implements CallContext {
   }
 }
 
-/** The address in grpc-js's `address:port`. */
-function addressOf(peer: string): string {
-  return peerAddress(peer.slice(0, Math.max(peer.lastIndexOf(':'), 0)) || undefined);
-}
-
 /** Undefined, too, where there are several. */
 function traceparentOf(metadata: Metadata): string | undefined {
   const [value, ...others] = metadata.get('traceparent');
   return typeof value === 'string' && others.length === 0 ? value : undefined;
 }
 
-function serveUnary(rpc: UnaryRpc, callers: Callers, log: Logger): handleUnaryCall<Buffer, Message> {
+function serveUnary(rpc: UnaryRpc, clients: ClientAddresses, log: Logger): handleUnaryCall<Buffer, Message> {
   const { input } = rpc.method;
   return (call, callback) => {
     if (call.request.length > (rpc.maxRequestBytes ?? Number.POSITIVE_INFINITY)) {
@@ -213,7 +208,7 @@ function serveUnary(rpc: UnaryRpc, callers: Callers, log: Logger): handleUnaryCa
       return;
     }
     rpc
-      .call(request, new GrpcCallContext(call, callers))
+      .call(request, new GrpcCallContext(call, clients))
       .then(
         (response) => callback(null, response),
         (error: unknown) => callback(errorResponse(asRpcError(error, rpc, log))),
@@ -225,7 +220,7 @@ function serveUnary(rpc: UnaryRpc, callers: Callers, log: Logger): handleUnaryCa
 function serveStream(
   rpc: StreamingRpc,
   streams: OpenStreams,
-  callers: Callers,
+  clients: ClientAddresses,
   log: Logger,
 ): handleServerStreamingCall<Buffer, Message> {
   const { input } = rpc.method;
@@ -243,7 +238,7 @@ function serveStream(
     const { signal } = controller;
     const context = {
       requestId: randomUUID(),
-      peerAddress: callers.clientOf(callers.peerOf(call), call.metadata),
+      peerAddress: clientOf(clients, call.getPeer(), call.metadata),
       signal,
       protocol: 'grpc',
       traceparent: traceparentOf(call.metadata),

@@ -11,11 +11,18 @@ import {
 import type { Readiness } from './readiness.ts';
 import type { CallContext, Rpc } from './rpc.ts';
 
-/** Anybody may watch, and a watch keeps a connection at work; more than this at a time on one door are refused. */
-const MAX_WATCHES = 1000;
+/**
+ * Anybody may watch, and a watch keeps a connection at work, which then makes room for nobody. So no more than one for each
+ * of so many connections of a door are open at a time; others are refused.
+ */
+const CONNECTIONS_PER_WATCH = 4;
 
-/** Check and Watch over the services of `rpcs`. All share one status: they live and die with the database. */
-export function healthRpcs(rpcs: readonly Rpc[], readiness: Readiness): Rpc[] {
+/**
+ * Check and Watch over the services of `rpcs`. All share one status: they live and die with the database. `maxConnections`:
+ * those that the door has.
+ */
+export function healthRpcs(rpcs: readonly Rpc[], readiness: Readiness, maxConnections: number): Rpc[] {
+  const maxWatches = Math.ceil(maxConnections / CONNECTIONS_PER_WATCH);
   const names = new Set(['', HealthService.typeName, ...rpcs.map(({ method }) => method.parent.typeName)]);
 
   let watches = 0;
@@ -45,7 +52,7 @@ export function healthRpcs(rpcs: readonly Rpc[], readiness: Readiness): Rpc[] {
 
   /** The status now and at every change; ends only with the signal. */
   async function* watch(service: string, { signal }: CallContext): AsyncGenerator<HealthCheckResponse> {
-    if (watches >= MAX_WATCHES) throw tooManyRequests().inClear();
+    if (watches >= maxWatches) throw tooManyRequests().inClear();
     watches += 1;
     let wake = () => {};
     const ended = () => wake();

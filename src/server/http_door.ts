@@ -11,12 +11,13 @@ import { connectHandlers } from './connect_adapter.ts';
 import { ConnectionGuard } from './connection_guard.ts';
 import { ConnectionIntake } from './connection_intake.ts';
 import { createCors } from './cors.ts';
-import { type Door, type DoorLimits, type DoorOptions, peerAddress } from './door.ts';
+import type { Door, DoorLimits, DoorOptions } from './door.ts';
 import { healthRpcs } from './health.ts';
 import type { HttpRequest, HttpResponse } from './http_messages.ts';
 import type { Readiness } from './readiness.ts';
-import { guardStreams } from './stream_guard.ts';
+import { guardStreams, type StreamRules } from './stream_guard.ts';
 import { showTls, type TlsIdentity } from './tls.ts';
+import { UntakenAnswers } from './untaken_answers.ts';
 
 /** What the HTTP door needs beside what every door needs. */
 export interface HttpDoorOptions extends DoorOptions {
@@ -30,12 +31,17 @@ export async function createHttpDoor(options: HttpDoorOptions): Promise<Door> {
   const guard = new ConnectionGuard(limits, clients);
   const intake = new ConnectionIntake(guard, clients, log);
   const bodies = new BodyBudget(limits.maxBodyBytes);
+  const answers = new UntakenAnswers(guard, limits.maxUntakenBytes);
+  const watched = { guard, bodies, answers };
   const stopping = new AbortController();
-  const handlers = connectHandlers([...options.rpcs, ...healthRpcs(options.rpcs, options.readiness)], {
-    limits,
-    stopping: stopping.signal,
-    log,
-  });
+  const handlers = connectHandlers(
+    [...options.rpcs, ...healthRpcs(options.rpcs, options.readiness, limits.maxConnections)],
+    {
+      limits,
+      stopping: stopping.signal,
+      log,
+    },
+  );
   const probes = probeAnswers(options.readiness);
   const cors = createCors(options.corsOrigins);
 
@@ -69,8 +75,7 @@ export async function createHttpDoor(options: HttpDoorOptions): Promise<Door> {
   }
 
   function clientOf(request: HttpRequest): string {
-    const peer = guard.find(request.socket)?.clientAddress ?? peerAddress(request.socket?.remoteAddress);
-    return clients.clientOf(peer, (name) => {
+    return clients.clientOf(guard.clientAddressOf(request.socket), (name) => {
       const value = request.headers[name];
       return Array.isArray(value) ? value.join(',') : value;
     });
@@ -88,8 +93,7 @@ export async function createHttpDoor(options: HttpDoorOptions): Promise<Door> {
     }
   }
 
-  const { server, endGuards } =
-    tls === undefined ? inClear(limits, guard, bodies) : underTls(tls, limits, guard, bodies);
+  const { server, endGuards } = tls === undefined ? inClear(limits, watched) : underTls(tls, limits, watched);
   intake.standBefore(server);
   server.on('request', onRequest);
   server.listen({ host: options.host, port: options.port });
@@ -112,9 +116,13 @@ export async function createHttpDoor(options: HttpDoorOptions): Promise<Door> {
       clearInterval(repeat);
       clearTimeout(cut);
       endGuards();
+      answers.end();
     },
   };
 }
+
+/** What every request of the door is watched by. */
+type Watched = Pick<StreamRules, 'guard' | 'bodies' | 'answers'>;
 
 /** A listener, and what ends the timers that watch it. */
 interface Listener {
@@ -122,18 +130,13 @@ interface Listener {
   endGuards(): void;
 }
 
-function inClear(limits: DoorLimits, guard: ConnectionGuard, bodies: BodyBudget): Listener {
+function inClear(limits: DoorLimits, watched: Watched): Listener {
   const server = createServer(http1Options(limits));
-  server.on('request', (request, response) => count(guard, bodies, request, response));
+  server.on('request', (request, response) => count(watched, request, response));
   return { server, endGuards: () => {} };
 }
 
-function underTls(
-  tls: TlsIdentity,
-  limits: DoorLimits,
-  guard: ConnectionGuard,
-  bodies: BodyBudget,
-): Listener {
+function underTls(tls: TlsIdentity, limits: DoorLimits, watched: Watched): Listener {
   const server = createSecureServer({
     ...http1Options(limits),
     allowHTTP1: true,
@@ -144,25 +147,22 @@ function underTls(
   });
   // HTTP/2 requests are counted as streams; these are the HTTP/1.1 ones.
   server.on('request', (request, response) => {
-    if (request.httpVersionMajor === 1) count(guard, bodies, request, response);
+    if (request.httpVersionMajor === 1) count(watched, request, response);
   });
   server.on('session', (session) => session.setTimeout(limits.maxIdleMs, () => session.close()));
-  return { server, endGuards: guardStreams(server, { guard, bodies, bodyTimeoutMs: limits.bodyTimeoutMs }) };
+  return { server, endGuards: guardStreams(server, { ...watched, bodyTimeoutMs: limits.bodyTimeoutMs }) };
 }
 
 /** Has the guard count an HTTP/1.1 request as in flight until its response is closed, and its body until then. */
-function count(
-  guard: ConnectionGuard,
-  bodies: BodyBudget,
-  request: HttpRequest,
-  response: HttpResponse,
-): void {
+function count({ guard, bodies, answers }: Watched, request: HttpRequest, response: HttpResponse): void {
   const connection = guard.find(request.socket);
   const arrived = connection === undefined ? undefined : guard.begin(connection);
+  const taken = connection === undefined ? undefined : answers.watch(response, connection);
   const free = bodies.watch(request, () => request.socket.destroy());
   request.once('end', () => arrived?.());
   response.once('close', () => {
     free();
+    taken?.();
     arrived?.();
     if (connection !== undefined) guard.end(connection);
   });

@@ -52,6 +52,7 @@ import {
   tooManyRequests,
 } from './errors.ts';
 import type { HandlerOf } from './pipeline.ts';
+import type { RateLimits } from './rate_limits.ts';
 import type { Account, RequestGate, SealedCall } from './request_gate.ts';
 import type { RevisionFeed } from './revision_feed.ts';
 import { SESSION_KIND_PASSWORD_CHANGE, type SessionKeys } from './session_keys.ts';
@@ -81,6 +82,7 @@ export class PasswordHandler implements HandlerOf<typeof PasswordService> {
   readonly #sessionKeys: SessionKeys;
   readonly #credentials: CredentialSealer;
   readonly #srp: SrpPool;
+  readonly #rateLimits: RateLimits;
   readonly #random: (bytes: number) => Uint8Array;
   readonly #inTurn = pLimit(HANDSHAKES_AT_ONCE);
 
@@ -90,6 +92,7 @@ export class PasswordHandler implements HandlerOf<typeof PasswordService> {
     keys: ServerKeys;
     sessionKeys: SessionKeys;
     srp: SrpPool;
+    rateLimits: RateLimits;
     random: (bytes: number) => Uint8Array;
   }) {
     this.#gate = parts.gate;
@@ -98,6 +101,7 @@ export class PasswordHandler implements HandlerOf<typeof PasswordService> {
     this.#sessionKeys = parts.sessionKeys;
     this.#credentials = new CredentialSealer(parts.keys.sealer);
     this.#srp = parts.srp;
+    this.#rateLimits = parts.rateLimits;
     this.#random = parts.random;
   }
 
@@ -134,19 +138,23 @@ export class PasswordHandler implements HandlerOf<typeof PasswordService> {
     });
   }
 
+  /** Who holds a stolen session guesses no faster than who has none; the owner's own sessions are not slowed by it. */
   async authenticatePasswordChange(payload: AuthenticatePasswordChangePayload, call: SealedCall) {
+    const { sessionId } = call.session;
+    // A session stands for the network and for the name of a log-in.
+    const guesser = [sessionId, Buffer.from(sessionId)] as const;
     // A refusal is returned, not thrown, so that the attempt stays consumed.
     const opened = await this.#handshake(call, async (transaction, account) => {
-      const { rows } = await transaction.execute(CONSUME_START, [
-        payload.ephemeralId,
-        account.id,
-        call.session.sessionId,
-      ]);
+      await this.#rateLimits.beforeProof(...guesser);
+      const { rows } = await transaction.execute(CONSUME_START, [payload.ephemeralId, account.id, sessionId]);
       const start = rows[0] as StartRow | undefined;
       if (!start?.alive || start.credential_generation !== account.credential_generation) return undefined;
       return this.#open(transaction, account, start, payload, call);
     });
-    if (opened === undefined) throw notDecrypted();
+    if (opened === undefined) {
+      await this.#rateLimits.failed(...guesser);
+      throw notDecrypted();
+    }
     this.#feed.touch(call.session.userId);
     return opened;
   }

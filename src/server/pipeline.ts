@@ -41,6 +41,7 @@ import type { RequestGate } from './request_gate.ts';
 import { SealedCall } from './request_gate.ts';
 import { type CallContext, READ_OPTIONS, type Rpc } from './rpc.ts';
 import type { SessionKeys } from './session_keys.ts';
+import type { UserTurns } from './user_turns.ts';
 
 /** The methods of a handler class for a service of the contract. */
 export type HandlerOf<S extends DescService> = {
@@ -53,6 +54,7 @@ export interface PipelineParts {
   readonly sessionKeys: SessionKeys;
   readonly gate: RequestGate;
   readonly rules: FieldRules;
+  readonly turns: UserTurns;
   readonly log: Logger;
 }
 
@@ -153,13 +155,17 @@ class SealedRpc {
     try {
       const opened = await this.#open(request, context);
       call = opened.call;
-      const payload = await this.#checked(call, opened.plaintext);
-      const result = await (this.#run(payload, call) as Promise<MessageInitShape<DescMessage>>);
-      const { path, requestNumber, session } = call;
-      return this.#sealed(call, this.#encoded(result), responseAad(path, session.sessionId, requestNumber));
+      return await this.#parts.turns.run(call.session.userId, () => this.#answer(opened));
     } catch (error) {
       throw this.#refused(error, call, context);
     }
+  }
+
+  async #answer({ call, plaintext }: { call: SealedCall; plaintext: Buffer }): Promise<Message> {
+    const payload = await this.#checked(call, plaintext);
+    const result = await (this.#run(payload, call) as Promise<MessageInitShape<DescMessage>>);
+    const { path, requestNumber, session } = call;
+    return this.#sealed(call, this.#encoded(result), responseAad(path, session.sessionId, requestNumber));
   }
 
   async *#stream(request: Message, context: CallContext): AsyncGenerator<Message> {

@@ -1,5 +1,5 @@
 /**
- * How often the public RPCs may be called: handshakes by network, failed log-ins by name and network. A name that is
+ * How often the public RPCs may be called: handshakes and failed log-ins by network, failed log-ins by name. A name that is
  * attacked from many networks slows networks from which its owner has never logged in, and no others. Counted in the
  * database, for all replicas; a name that nobody has costs and answers the same. docs/adr/0008-rate-limits.md has the reasons.
  */
@@ -18,14 +18,25 @@ import { tooManyRequests } from './errors.ts';
 /** Handshakes of a network in a minute: registrations and starts of a log-in. */
 export const HANDSHAKES_PER_NETWORK = 300;
 
+/**
+ * Failed log-ins of a network in a minute, whatever the names: a proof for an attempt that nobody began costs the server as
+ * much as any other.
+ */
+export const FAILURES_PER_NETWORK = 300;
+
 /** Failed log-ins of a name from one network in a minute. */
 export const FAILURES_PER_NAME_AND_NETWORK = 30;
 
 /** Failed log-ins of a name in a minute from all networks, above which networks that the name does not know wait. */
 export const FAILURES_PER_NAME = 300;
 
+/** What part of the queue of log-in arithmetic one network may take up, in each process. */
+const QUEUE_SHARE = 1 / 4;
+
 /** What public calls ask before they work. */
 export interface RateLimits {
+  /** Runs a step of a log-in. Throws RQS03 where the network has too many under way: they would keep others out. */
+  inTurn<T>(address: string, step: () => Promise<T>): Promise<T>;
   /** Counts a handshake. Throws RQS03 when there were too many. `lookup`: 32 bytes of a name. */
   beginHandshake(address: string, lookup: Uint8Array): Promise<void>;
   /** Throws RQS03 when there were too many failures. */
@@ -37,6 +48,7 @@ export interface RateLimits {
 
 /** None: for tests and benchmarks. */
 export const NO_RATE_LIMITS: RateLimits = {
+  inTurn: (_address, step) => step(),
   beginHandshake: async () => {},
   beforeProof: async () => {},
   failed: async () => {},
@@ -46,6 +58,7 @@ export const NO_RATE_LIMITS: RateLimits = {
 interface FailureRow {
   readonly seconds_left: number;
   readonly failures_of_network: number;
+  readonly failures_of_name_and_network: number;
   readonly failures_of_name: number;
   readonly known_network: boolean;
 }
@@ -54,11 +67,29 @@ interface FailureRow {
 export class DatabaseRateLimits implements RateLimits {
   readonly #database: Executor;
   readonly #keys: Pick<ServerKeys, 'rateKey'>;
+  readonly #mostUnderWay: number;
+  /** Steps of log-ins, by network. */
+  readonly #underWay = new Map<string, number>();
 
-  /** `database`: commits need not wait for the disk. */
-  constructor(database: Executor, keys: Pick<ServerKeys, 'rateKey'>) {
+  /** `database`: commits need not wait for the disk. `queueLimit`: steps of log-ins that may wait for a thread. */
+  constructor(database: Executor, keys: Pick<ServerKeys, 'rateKey'>, queueLimit: number) {
     this.#database = database;
     this.#keys = keys;
+    this.#mostUnderWay = Math.ceil(queueLimit * QUEUE_SHARE);
+  }
+
+  async inTurn<T>(address: string, step: () => Promise<T>): Promise<T> {
+    const network = networkOf(address);
+    const others = this.#underWay.get(network) ?? 0;
+    if (others >= this.#mostUnderWay) throw tooManyRequests(1);
+    this.#underWay.set(network, others + 1);
+    try {
+      return await step();
+    } finally {
+      const left = this.#underWay.get(network)! - 1;
+      if (left === 0) this.#underWay.delete(network);
+      else this.#underWay.set(network, left);
+    }
   }
 
   async beginHandshake(address: string, lookup: Uint8Array): Promise<void> {
@@ -79,8 +110,8 @@ export class DatabaseRateLimits implements RateLimits {
   }
 
   async failed(address: string, lookup: Uint8Array): Promise<void> {
-    const [ofNetwork, ofName] = this.#keysOf(networkOf(address), lookup);
-    await this.#ask(COUNT_FAILURE, [ofNetwork, ofName]);
+    const [ofNameAndNetwork, ofName, , ofNetwork] = this.#keysOf(networkOf(address), lookup);
+    await this.#ask(COUNT_FAILURE, [ofNameAndNetwork, ofName, ofNetwork]);
   }
 
   succeeded(address: string, lookup: Uint8Array, sessionId: string): readonly BatchStatement[] {
@@ -88,11 +119,12 @@ export class DatabaseRateLimits implements RateLimits {
     return [{ text: REMEMBER_NETWORK, values: [key, sessionId] }];
   }
 
-  #keysOf(network: string, lookup: Uint8Array): [Buffer, Buffer, Buffer] {
+  #keysOf(network: string, lookup: Uint8Array): [Buffer, Buffer, Buffer, Buffer] {
     return [
       this.#keys.rateKey('name and network', lookup, network),
       this.#keys.rateKey('name', lookup),
       this.#keys.rateKey('known', lookup, network),
+      this.#keys.rateKey('failures of network', network),
     ];
   }
 
@@ -112,7 +144,8 @@ export class DatabaseRateLimits implements RateLimits {
 
 function refuseFailures(row: FailureRow): void {
   const tooMany =
-    row.failures_of_network >= FAILURES_PER_NAME_AND_NETWORK ||
+    row.failures_of_network >= FAILURES_PER_NETWORK ||
+    row.failures_of_name_and_network >= FAILURES_PER_NAME_AND_NETWORK ||
     (row.failures_of_name >= FAILURES_PER_NAME && !row.known_network);
   if (tooMany) throw tooManyRequests(row.seconds_left);
 }

@@ -5,7 +5,7 @@
  */
 import type { Database, Row } from '../database/database.ts';
 import { NOTIFY_USERS, WATCHED_SESSIONS } from '../database/watch_statements.ts';
-import { notDecrypted, passwordChangeInProgress, temporaryOutage } from './errors.ts';
+import { notDecrypted, passwordChangeInProgress, temporaryOutage, tooManyRequests } from './errors.ts';
 import type { Logger } from './log.ts';
 import type { SessionKeySet } from './session_keys.ts';
 
@@ -24,6 +24,13 @@ export interface FeedTimes {
 
 /** Heartbeats are what the contract says; clients count on them. */
 export const DEFAULT_FEED_TIMES: FeedTimes = { heartbeatMs: 30_000, pollMs: 5_000, debounceMs: 50 };
+
+/**
+ * Watches of one session in one process, each of which takes some 50 KB: a client needs one, and those whose connection died
+ * unnoticed are found within RETRY_SECONDS.
+ */
+export const WATCHES_PER_SESSION = 16;
+const RETRY_SECONDS = 60;
 
 /** NOTIFY takes less than 8,000 bytes; an id and its comma take 37. */
 const IDS_PER_NOTIFY = 200;
@@ -120,11 +127,13 @@ export class RevisionFeed {
 
   /**
    * The user's revision at once, whenever it moves, and every heartbeat. Ends by a throw: RQS01 with the session, RQS02
-   * when a password change opens, SVR01 when the server stops. Returns when `signal` is aborted.
+   * when a password change opens, RQS03 at once where the session has too many, SVR01 when the server stops. Returns when `signal` is aborted.
    */
   async *watch(session: SessionKeySet, signal: AbortSignal): AsyncGenerator<bigint> {
     const watcher: Watcher = { session, standing: undefined, wake: () => {} };
     const ofUser = this.#watchers.get(session.userId) ?? new Set();
+    const ofSession = [...ofUser].filter((other) => other.session.sessionId === session.sessionId);
+    if (ofSession.length >= WATCHES_PER_SESSION) throw tooManyRequests(RETRY_SECONDS);
     this.#watchers.set(session.userId, ofUser.add(watcher));
     const onAbort = (): void => watcher.wake();
     signal.addEventListener('abort', onAbort);

@@ -46,6 +46,7 @@ import { readTlsFiles } from './tls.ts';
 import { TlsRenewal } from './tls_renewal.ts';
 import type { Tracing } from './tracing.ts';
 import { UserHandler } from './user_handler.ts';
+import { UserTurns } from './user_turns.ts';
 
 /** What a running server is made with beside its configuration. Times in milliseconds. */
 export interface ServerParts {
@@ -263,9 +264,11 @@ async function openServices(
   housekeeping.start();
   teardown.add(() => housekeeping.stop());
 
-  const rateLimits = config.rateLimit ? new DatabaseRateLimits(database.reads, keys) : NO_RATE_LIMITS;
+  const rateLimits = config.rateLimit
+    ? new DatabaseRateLimits(database.reads, keys, config.srpQueueLimit)
+    : NO_RATE_LIMITS;
   const decoys = new Decoys(keys, keys.sealer);
-  const pipeline = { sessionKeys, gate, rules: new FieldRules(limits), log };
+  const pipeline = { sessionKeys, gate, rules: new FieldRules(limits), turns: new UserTurns(), log };
   const shared = { database, gate, feed, keys, sessionKeys, decoys, srp, rateLimits, random };
   const rpcs = [
     ...serviceRpcs(UserService, new UserHandler({ ...shared, registration, maxUsers }), pipeline),

@@ -100,8 +100,16 @@ export class SessionHandler implements HandlerOf<typeof SessionService> {
     this.#random = parts.random;
   }
 
+  startSession(request: StartSessionRequest, { peerAddress }: PublicCall) {
+    return this.#rateLimits.inTurn(peerAddress, () => this.#start(request, peerAddress));
+  }
+
+  authenticateSession(request: AuthenticateSessionRequest, { peerAddress }: PublicCall) {
+    return this.#rateLimits.inTurn(peerAddress, () => this.#authenticate(request, peerAddress));
+  }
+
   /** The same work for a known and an unknown name: both make decoy salts, fetch and open one row, and keep an attempt. */
-  async startSession({ usernameHash, clientProtocol }: StartSessionRequest, { peerAddress }: PublicCall) {
+  async #start({ usernameHash, clientProtocol }: StartSessionRequest, peerAddress: string) {
     const lookup = this.#keys.usernameLookup(usernameHash);
     await this.#rateLimits.beginHandshake(peerAddress, lookup);
     const { rows } = await this.#database.reads.execute(FIND_LOGIN, [lookup, ...this.#decoys.columns]);
@@ -136,7 +144,7 @@ export class SessionHandler implements HandlerOf<typeof SessionService> {
   }
 
   /** The attempt is consumed first, right or wrong; whatever is wrong costs the same arithmetic and answers the same. */
-  async authenticateSession(request: AuthenticateSessionRequest, { peerAddress }: PublicCall) {
+  async #authenticate(request: AuthenticateSessionRequest, peerAddress: string) {
     const { usernameHash, ephemeralId, ephPublicA, clientProofM1, maximumRequests, expirySeconds } = request;
     const lookup = this.#keys.usernameLookup(usernameHash);
     await this.#rateLimits.beforeProof(peerAddress, lookup);

@@ -1,6 +1,6 @@
 /**
  * What every HTTP/2 stream of a door passes before anybody answers it: its connection is marked as at work, its headers
- * are put right, its body is counted, and it is closed when its request does not arrive whole in time.
+ * are put right, its body and its answer are counted, and it is closed when its request does not arrive whole in time.
  */
 import {
   constants,
@@ -13,11 +13,13 @@ import {
 } from 'node:http2';
 import type { BodyBudget } from './body_budget.ts';
 import type { Connection, ConnectionGuard } from './connection_guard.ts';
+import type { UntakenAnswers } from './untaken_answers.ts';
 
 /** What a door lets its streams be. */
 export interface StreamRules {
   readonly guard: ConnectionGuard;
   readonly bodies: BodyBudget;
+  readonly answers: UntakenAnswers;
   /** How long a request may take to arrive whole, in milliseconds. */
   readonly bodyTimeoutMs: number;
   /** Changes the headers in place before anybody else reads them. */
@@ -32,7 +34,7 @@ const LINGER_MS = 2000;
 
 /** Puts the rules before all other listeners of the server. Returns what ends the watching. */
 export function guardStreams(server: Http2Server | Http2SecureServer, rules: StreamRules): () => void {
-  const { guard, bodies, bodyTimeoutMs, putRight } = rules;
+  const { guard, bodies, answers, bodyTimeoutMs, putRight } = rules;
   const connections = new WeakMap<Http2Session, Connection>();
   const arriving = new OverdueStreams(bodyTimeoutMs);
   const answered = new OverdueStreams(LINGER_MS);
@@ -49,6 +51,7 @@ export function guardStreams(server: Http2Server | Http2SecureServer, rules: Str
     putRight?.(headers);
     const connection = stream.session === undefined ? undefined : connections.get(stream.session);
     const arrived = connection === undefined ? undefined : guard.begin(connection);
+    const taken = connection === undefined ? undefined : answers.watch(stream, connection);
     const free = bodies.watch(stream, () => stream.close(constants.NGHTTP2_ENHANCE_YOUR_CALM));
     // Each comes once; `once` would wrap every listener.
     if (arrived !== undefined) stream.on('end', arrived);
@@ -60,6 +63,7 @@ export function guardStreams(server: Http2Server | Http2SecureServer, rules: Str
       arriving.delete(stream);
       answered.delete(stream);
       free();
+      taken?.();
       arrived?.();
       if (connection !== undefined) guard.end(connection);
     });

@@ -1,9 +1,10 @@
 import { once } from 'node:events';
-import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
+import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import { expect } from 'chai';
 import { ClientAddresses, NO_PROXIES, parseNetwork } from '../../src/server/client_address.ts';
 import { type Connection, ConnectionGuard } from '../../src/server/connection_guard.ts';
 import { eventually } from '../support/eventually.ts';
+import { freePort } from '../support/free_port.ts';
 import { RawPeer } from '../support/raw_peer.ts';
 
 describe('ConnectionGuard', () => {
@@ -25,6 +26,14 @@ describe('ConnectionGuard', () => {
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
   }
+
+  /** The ends of a peer's connection as this side of it has them. */
+  const asSeenFromHere = ({ socket }: RawPeer) => ({
+    remoteAddress: socket.localAddress,
+    remotePort: socket.localPort,
+    localAddress: socket.remoteAddress,
+    localPort: socket.remotePort,
+  });
 
   /** A connection and what the guard made of it, undefined when it was turned away. */
   async function arrive(): Promise<{ peer: RawPeer; connection: Connection | undefined }> {
@@ -94,9 +103,7 @@ describe('ConnectionGuard', () => {
       await first.peer.closed;
       expect(guard.reassign(untold.connection!, another)).to.equal(false);
       await untold.peer.closed;
-      expect(guard.find({ remoteAddress: '127.0.0.1', remotePort: third.peer.socket.localPort })).to.include({
-        clientAddress: one,
-      });
+      expect(guard.find(asSeenFromHere(third.peer))).to.include({ clientAddress: one });
       expect(second.peer.socket.destroyed).to.equal(false);
       await eventually(() => guard.size === 2);
     });
@@ -179,6 +186,19 @@ describe('ConnectionGuard', () => {
     expect(second.peer.socket.destroyed).to.equal(false);
   });
 
+  it('has the one make room that has let an answer wait the longest, when the others wait for theirs', async () => {
+    await open({ maxConnections: 3, greetingTimeoutMs: 60_000 });
+    const [waiting, letting, younger] = [await arrive(), await arrive(), await arrive()];
+    for (const { connection } of [waiting, letting, younger]) {
+      guard.begin(connection!)();
+      guard.waitsForPeer(connection!, true);
+    }
+    guard.waitsForPeer(waiting.connection!, false);
+    expect((await arrive()).connection).to.not.equal(undefined);
+    await letting.peer.closed;
+    expect([waiting, younger].filter(({ peer }) => peer.socket.destroyed)).to.have.length(0);
+  });
+
   it('has the one make room that has been sending its request the longest, when the others wait for an answer', async () => {
     await open({ maxConnections: 3, greetingTimeoutMs: 60_000 });
     const [waiting, sending, younger] = [await arrive(), await arrive(), await arrive()];
@@ -219,12 +239,33 @@ describe('ConnectionGuard', () => {
   it('knows the address of the peer, by the socket and by what wrappers of it tell', async () => {
     await open({ maxConnections: 10, greetingTimeoutMs: 60_000 });
     const { peer, connection } = await arrive();
-    const remotePort = peer.socket.localPort;
     expect(connection!.clientAddress).to.equal('127.0.0.1');
-    expect(guard.find({ remoteAddress: '127.0.0.1', remotePort })).to.equal(connection);
-    expect(guard.clientAddressOf(`127.0.0.1:${remotePort}`)).to.equal('127.0.0.1');
-    expect(guard.clientAddressOf('unknown')).to.equal(undefined);
+    expect(guard.find(asSeenFromHere(peer))).to.equal(connection);
+    expect(guard.clientAddressOf(asSeenFromHere(peer))).to.equal('127.0.0.1');
+    expect(guard.clientAddressOf({ remoteAddress: '::ffff:127.0.0.1', remotePort: 1 })).to.equal('127.0.0.1');
+    expect(guard.clientAddressOf(undefined)).to.equal('unknown');
     expect(guard.find(undefined)).to.equal(undefined);
+  });
+
+  it('watches every connection of a peer that has one port for several addresses of this machine', async () => {
+    await open({ maxConnections: 10, greetingTimeoutMs: 200 });
+    const another = createServer((socket: Socket) => void guard.admit(socket));
+    another.listen(0, '127.0.0.2');
+    await once(another, 'listening');
+    const from = { localAddress: '127.0.0.1', localPort: await freePort() };
+    try {
+      const both = [server, another].map((each) => {
+        const { address, port } = each.address() as AddressInfo;
+        return connect({ host: address, port, ...from })
+          .on('error', () => {})
+          .resume();
+      });
+      await eventually(() => guard.size === 2);
+      await Promise.all(both.map((socket) => once(socket, 'close')));
+      await guard.empty();
+    } finally {
+      another.close();
+    }
   });
 
   it('destroys the silent, the idle or all when told to', async () => {

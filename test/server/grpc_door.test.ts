@@ -490,6 +490,40 @@ describe('the gRPC door', () => {
       await once(kept!, 'response');
     });
 
+    it('the memory of all answers: who takes none of many is cut, and others get theirs', async () => {
+      await open({ maxUntakenBytes: 8 * 1024 * 1024 });
+      const greedy = await http2Client();
+      let isCut = false;
+      greedy.on('close', () => {
+        isCut = true;
+      });
+      for (let index = 0; index < 20 && !isCut; index += 1) {
+        const stream = request(greedy, REGISTER);
+        stream.pause();
+        stream.end(enveloped(registration(1024 * 1024)));
+      }
+      await eventually(() => isCut);
+      expect((await register(grpcClient(), 1024 * 1024)).usernameHash).to.have.length(1024 * 1024);
+    });
+
+    it('connections: those that take no answer keep nobody out', async () => {
+      await open({ maxConnections: 3 });
+      for (let index = 0; index < 3; index += 1) {
+        const session = connect(`http://127.0.0.1:${door.address.port}`, {
+          settings: { initialWindowSize: 0 },
+        });
+        session.on('error', () => {});
+        sessions.push(session);
+        await once(session, 'remoteSettings');
+        const stream = request(session, REGISTER);
+        stream.end(enveloped(registration(32)));
+        await once(stream, 'response');
+      }
+      await eventually(
+        async () => (await call(grpcClient(), REGISTER, registration(32))).error === undefined,
+      );
+    });
+
     it('connections: those that never greet are closed', async () => {
       await open({ greetingTimeoutMs: 100 });
       const silent = await RawPeer.connect(door.address.port);

@@ -283,6 +283,46 @@ describe('the HTTP door', () => {
       });
     }
 
+    it('the memory of all answers over HTTP/1.1: who takes none is cut', async () => {
+      await open({ limits: { maxUntakenBytes: 1024 * 1024 } });
+      const greedy = await rawPeer();
+      greedy.socket.pause();
+      // The system takes some megabytes in before any have to wait.
+      const body = JSON.stringify({ usernameHash: Buffer.alloc(1024 * 1024).toString('base64') });
+      for (let index = 0; index < 32; index += 1)
+        greedy.write(
+          `POST ${REGISTER} HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
+        );
+      await eventually(() => fakes.contexts.length > 0);
+      await eventually(() => door.load().connections === 0);
+      expect(await register(connectTransport())).to.equal(32);
+    });
+
+    it('connections over HTTP/2: those that take no answer keep nobody out', async () => {
+      await open({ tls: true, limits: { maxConnections: 3 } });
+      const sessions = [];
+      for (let index = 0; index < 3; index += 1) {
+        const session = connectHttp2(base, { ca, settings: { initialWindowSize: 0 } });
+        session.on('error', () => {});
+        sessions.push(session);
+        const stream = session.request({
+          ':method': 'POST',
+          ':path': REGISTER,
+          'content-type': 'application/json',
+        });
+        stream.on('error', () => {});
+        stream.end('{}');
+        await new Promise((resolve) => stream.once('response', resolve));
+      }
+      await eventually(() =>
+        register(connectTransport('2')).then(
+          () => true,
+          () => false,
+        ),
+      );
+      for (const session of sessions) session.destroy();
+    });
+
     it('how long an HTTP/2 request may take to arrive', async () => {
       await open({ tls: true, limits: { bodyTimeoutMs: 200 } });
       const session = connectHttp2(base, { ca });

@@ -1,6 +1,7 @@
 import { expect } from 'chai';
-import { createMetricsDoor, type MetricsDoor } from '../../src/server/metrics_door.ts';
+import { createMetricsDoor, MAX_CONNECTIONS, type MetricsDoor } from '../../src/server/metrics_door.ts';
 import { collectingLog } from '../support/collecting_log.ts';
+import { RawPeer } from '../support/raw_peer.ts';
 import { rejection } from '../support/rejection.ts';
 
 describe('the listener for metrics', () => {
@@ -34,6 +35,17 @@ describe('the listener for metrics', () => {
     expect((await get('/')).status).to.equal(404);
     expect((await get('/metrics/x')).status).to.equal(404);
     expect((await get('/metrics', 'POST')).status).to.equal(405);
+  });
+
+  it('keeps no collector out by connections that say nothing', async () => {
+    const peers = await Promise.all(
+      Array.from({ length: MAX_CONNECTIONS + 4 }, () => RawPeer.connect(door.address.port)),
+    );
+    for (const peer of peers) peer.write('GET /metrics HTTP/1.1\r\n');
+    const collector = await RawPeer.connect(door.address.port);
+    collector.write('GET /metrics HTTP/1.1\r\nHost: h\r\n\r\n');
+    expect(await collector.receive(/up 1/)).to.contain(' 200 ');
+    for (const peer of [...peers, collector]) peer.destroy();
   });
 
   it('answers 500 without the reason when metrics cannot be collected, and logs it', async () => {

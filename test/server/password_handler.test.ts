@@ -117,12 +117,18 @@ describe('PasswordService', () => {
     const stranger = makeAccount();
     await register(transport, stranger);
     const writer = await logIn(transport, stranger);
-    const sessions = [opened, await logIn(transport, account)];
+    // A user's own calls wait for one another.
+    const sessions: RawSession[] = [];
+    for (let index = 0; index < 13; index += 1) {
+      const one = makeAccount();
+      await register(transport, one);
+      sessions.push(await logIn(transport, one));
+    }
     const announced = announce(account, 'new');
-    let pending = 100;
+    let pending = 8 * sessions.length;
     const flood = Promise.allSettled(
       Array.from({ length: pending }, (_, index) =>
-        startChange(sessions[index % 2]!, announced).finally(() => {
+        startChange(sessions[index % sessions.length]!, announced).finally(() => {
           pending -= 1;
         }),
       ),
@@ -130,7 +136,7 @@ describe('PasswordService', () => {
     await createEntries(writer, 1);
     expect(pending).to.be.above(0);
     const refused = (await flood).flatMap((result) => (result.status === 'rejected' ? [result.reason] : []));
-    expect(refused.length).to.be.within(1, 34);
+    expect(refused.length).to.be.within(1, 38);
     const refusal = await refusalOf(Promise.reject(refused[0]));
     expect(reasons(refusal)).to.deep.equal([[13, 'request']]);
     expect(refusal.sealed).to.equal(false);
@@ -169,6 +175,29 @@ describe('PasswordService', () => {
         await expectSealed(openChange(opened, account, started), [[11, 'request']]);
       });
     }
+
+    it('refuses guesses from one session as it does those of log-ins, and no other session’s proof', async () => {
+      const limited = await startTestServer({ settings: { PASSMANAGER_RATE_LIMIT: 'on' } });
+      const way = createConnectTransport({ baseUrl: limited.httpUrl, httpVersion: '1.1' });
+      const account = makeAccount();
+      await register(way, account);
+      const [stolen, own] = [
+        await logIn(way, account, { maximumRequests: -1n }),
+        await logIn(way, account, { maximumRequests: -1n }),
+      ];
+      const guess = async () => {
+        const started = await startChange(stolen, announce(account, 'another password'));
+        return refusalOf(openChange(stolen, account, started, { clientProofM1: randomBytes(32) }));
+      };
+      let refusal = await guess();
+      for (let guesses = 1; refusal.status === Code.Unauthenticated && guesses < 80; guesses += 1)
+        refusal = await guess();
+      expect(refusal.status).to.equal(Code.ResourceExhausted);
+      expect(refusal.sealed).to.equal(true);
+      expect(Number(refusal.failure?.retryAfter?.seconds)).to.be.within(1, 60);
+      await beginChange(own, account);
+      await limited.stop();
+    });
 
     it('refuses an attempt that is unknown, expired, another session’s or a log-in’s', async () => {
       const unknown = await startChange(opened, announce(account, 'new'));

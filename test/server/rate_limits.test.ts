@@ -1,8 +1,9 @@
-import { randomBytes } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
-import { Code, type Interceptor } from '@connectrpc/connect';
+import { Code, createClient, type Interceptor } from '@connectrpc/connect';
 import { createConnectTransport, createGrpcTransport } from '@connectrpc/connect-node';
 import { expect } from 'chai';
+import { SessionService } from '../../gen/passmanager/session/v1/session_service_pb.ts';
 import { type Database, openDatabase } from '../../src/database/database.ts';
 import { openServerKeys } from '../../src/database/server_keys.ts';
 import { DatabaseFault } from '../../src/database/sqlstate.ts';
@@ -11,6 +12,7 @@ import {
   DatabaseRateLimits,
   FAILURES_PER_NAME,
   FAILURES_PER_NAME_AND_NETWORK,
+  FAILURES_PER_NETWORK,
   HANDSHAKES_PER_NETWORK,
 } from '../../src/server/rate_limits.ts';
 import { v1Header, v2Header } from '../support/proxy_headers.ts';
@@ -46,7 +48,7 @@ describe('the rate limits', function () {
     const { rm } = await import('node:fs/promises');
     await rm(keyFile, { force: true });
     const keys = await openServerKeys({ database, keyFile, random: randomBytes });
-    limits = new DatabaseRateLimits(database.reads, keys);
+    limits = new DatabaseRateLimits(database.reads, keys, 8);
   });
 
   beforeEach(async () => {
@@ -98,6 +100,32 @@ describe('the rate limits', function () {
     await limits.beginHandshake('198.51.100.2', lookup);
   });
 
+  it('refuse a network after its failures of a minute, whatever the names are, and no other network', async () => {
+    await times(FAILURES_PER_NETWORK - 1, () => limits.failed('2001:db8::1', randomBytes(32)));
+    await limits.beforeProof('2001:db8::2', lookup);
+    await limits.failed('2001:db8::2', randomBytes(32));
+    await refused(limits.beforeProof('2001:db8::3', lookup));
+    await refused(limits.beginHandshake('2001:db8::3', lookup));
+    await limits.beforeProof('2001:db8:0:1::1', lookup);
+    await limits.beforeProof('198.51.100.1', lookup);
+  });
+
+  it('let a network have a quarter of the queue under way, and refuse it no more once they are done', async () => {
+    let end = () => {};
+    const step = () =>
+      new Promise<void>((resolve) => {
+        end = resolve;
+      });
+    const first = limits.inTurn('2001:db8::1', step);
+    const failed = rejection(limits.inTurn('2001:db8::2', () => Promise.reject(new Error('failed'))));
+    await refused(limits.inTurn('2001:db8::3', async () => {}));
+    await limits.inTurn('198.51.100.1', async () => {});
+    expect(((await failed) as Error).message).to.equal('failed');
+    await limits.inTurn('2001:db8::3', async () => {});
+    end();
+    await first;
+  });
+
   it('keep an attacked name open for networks that it knows, however many strangers attack', async () => {
     const user = sampleUser();
     await insertRow(own, 'users', user);
@@ -132,7 +160,7 @@ describe('the rate limits', function () {
   it('are counted once for all replicas, by many at once', async () => {
     const other = await openDatabase({ connection: own.connection, poolSize: 4 });
     const keys = await openServerKeys({ database: other, keyFile, random: randomBytes });
-    const replica = new DatabaseRateLimits(other.reads, keys);
+    const replica = new DatabaseRateLimits(other.reads, keys, 8);
     await times(HANDSHAKES_PER_NETWORK, (index) =>
       (index % 2 === 0 ? limits : replica).beginHandshake('198.51.100.1', randomBytes(32)),
     );
@@ -156,7 +184,7 @@ describe('the rate limits', function () {
     await limits.beginHandshake('198.51.100.1', lookup);
     await limits.failed('198.51.100.1', lookup);
     const rows = await own.query('select key from rate_counters');
-    expect(rows).to.have.length(3);
+    expect(rows).to.have.length(4);
     for (const { key } of rows) {
       expect(key).to.have.length(16);
       expect(lookup.includes(key as Buffer)).to.equal(false);
@@ -170,7 +198,7 @@ describe('the rate limits', function () {
       },
     };
     const keys = await openServerKeys({ database, keyFile, random: randomBytes });
-    const none = new DatabaseRateLimits(broken, keys);
+    const none = new DatabaseRateLimits(broken, keys, 8);
     await none.beginHandshake('198.51.100.1', lookup);
     await none.beforeProof('198.51.100.1', lookup);
     await none.failed('198.51.100.1', lookup);
@@ -201,6 +229,31 @@ describe('the rate limits', function () {
       const data = await import('../../gen/passmanager/data/v1/data_service_pb.ts');
       for (let index = 0; index < 350; index += 1)
         await session.call(data.DataService.method.syncEntries, data.SyncEntriesPayloadSchema, {});
+      await server.stop();
+    });
+
+    it('refuse proofs for log-ins that nobody began, before they cost arithmetic', async () => {
+      const server = await startTestServer({ settings: { PASSMANAGER_RATE_LIMIT: 'on' } });
+      const { authenticateSession } = createClient(
+        SessionService,
+        createConnectTransport({ baseUrl: server.httpUrl, httpVersion: '1.1' }),
+      );
+      await roomInTheMinute(own, 20);
+      const statuses: Code[] = [];
+      await times(FAILURES_PER_NETWORK + 40, async () => {
+        const proof = {
+          usernameHash: randomBytes(32),
+          ephemeralId: randomUUID(),
+          ephPublicA: Buffer.alloc(512, 1),
+          clientProofM1: randomBytes(32),
+        };
+        statuses.push((await refusalOf(authenticateSession(proof))).status);
+      });
+      expect(statuses.slice(0, FAILURES_PER_NETWORK)).to.deep.equal(
+        Array(FAILURES_PER_NETWORK).fill(Code.Unauthenticated),
+      );
+      // Those that were under way together when it was the last one's turn pass.
+      expect(statuses.slice(FAILURES_PER_NETWORK + 20)).to.deep.equal(Array(20).fill(Code.ResourceExhausted));
       await server.stop();
     });
 

@@ -7,7 +7,7 @@ import type { Database, Row } from '../../src/database/database.ts';
 import { NOTIFY_USERS } from '../../src/database/watch_statements.ts';
 import type { RpcFailure } from '../../src/server/errors.ts';
 import { createLogger } from '../../src/server/log.ts';
-import { CHANNEL, RevisionFeed } from '../../src/server/revision_feed.ts';
+import { CHANNEL, RevisionFeed, WATCHES_PER_SESSION } from '../../src/server/revision_feed.ts';
 import type { SessionKeySet } from '../../src/server/session_keys.ts';
 import { logIn, makeAccount, register } from '../support/raw_client.ts';
 import { startTestServer } from '../support/test_server.ts';
@@ -86,6 +86,22 @@ describe('the revision feed', () => {
     }
     return undefined;
   };
+
+  it('refuses a session one watch too many with RQS03, until one ends, and no other session of the user', async () => {
+    const feed = await makeFeed();
+    const watched = session();
+    const { signal } = new AbortController();
+    const streams = Array.from({ length: WATCHES_PER_SESSION }, () => feed.watch(watched, signal));
+    await Promise.all(streams.map((stream) => stream.next()));
+    expect(await codeOf(feed.watch(watched, signal).next())).to.equal(13);
+    streams.push(feed.watch(session(watched.userId), signal));
+    expect((await streams.at(-1)!.next()).value).to.equal(0n);
+    await streams.shift()!.return(undefined);
+    streams.push(feed.watch(watched, signal));
+    expect((await streams.at(-1)!.next()).value).to.equal(0n);
+    await Promise.all(streams.map((stream) => stream.return(undefined)));
+    expect(feed.watcherCount).to.equal(0);
+  });
 
   it('tells the revision at once and each move, also of another replica', async () => {
     const [here, there] = [await makeFeed(), await makeFeed()];

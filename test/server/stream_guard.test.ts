@@ -15,12 +15,14 @@ import { BodyBudget } from '../../src/server/body_budget.ts';
 import { NO_PROXIES } from '../../src/server/client_address.ts';
 import { ConnectionGuard } from '../../src/server/connection_guard.ts';
 import { guardStreams } from '../../src/server/stream_guard.ts';
+import { UntakenAnswers } from '../../src/server/untaken_answers.ts';
 import { eventually } from '../support/eventually.ts';
 import { HTTP2_PREFACE, RawPeer } from '../support/raw_peer.ts';
 
 describe('guardStreams', () => {
   let server: Http2Server;
   let guard: ConnectionGuard;
+  let answers: UntakenAnswers;
   let end: () => void;
   let session: ClientHttp2Session;
 
@@ -40,8 +42,10 @@ describe('guardStreams', () => {
       stream.resume();
     });
     server.prependListener('connection', (socket: Socket) => guard.admit(socket));
+    answers = new UntakenAnswers(guard, 1024 * 1024);
     end = guardStreams(server, {
       bodies: new BodyBudget(1024 * 1024),
+      answers,
       guard,
       bodyTimeoutMs,
       ...(putRight === undefined ? {} : { putRight }),
@@ -62,6 +66,7 @@ describe('guardStreams', () => {
 
   afterEach(() => {
     end();
+    answers.end();
     session.destroy();
     guard.destroyAll();
     server.close();
@@ -123,7 +128,13 @@ describe('guardStreams', () => {
   });
 
   function busy(): number {
-    const { socket } = session;
-    return guard.find({ remoteAddress: socket.localAddress, remotePort: socket.localPort })?.active ?? 0;
+    const { localAddress, localPort, remoteAddress, remotePort } = session.socket;
+    const ends = {
+      remoteAddress: localAddress,
+      remotePort: localPort,
+      localAddress: remoteAddress,
+      localPort: remotePort,
+    };
+    return guard.find(ends)?.active ?? 0;
   }
 });

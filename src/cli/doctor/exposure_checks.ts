@@ -77,7 +77,7 @@ export const EXPOSURE_CHECKS: readonly Check[] = [
   {
     name: 'registration',
     look: ({ config }) =>
-      config.registration === 'open' && !isLoopback(config.host)
+      config.registration === 'open' && (!isLoopback(config.host) || config.trustedProxies.length > 0)
         ? warning(
             'anybody who reaches the server may make an account',
             'Set PASSMANAGER_REGISTRATION=invite, unless that is what you want.',

@@ -53,23 +53,33 @@ export function encodeFrame(frame: Frame): Buffer {
 
 /** The frames of bytes that come in any pieces. Throws DamagedBackupError when they end before the end. */
 export async function* decodeFrames(source: AsyncIterable<Buffer>): AsyncGenerator<Frame> {
-  let held: Buffer = Buffer.alloc(0);
+  let pieces: Buffer[] = [];
+  let size = 0;
+  let needed = HEAD_BYTES;
   let ended = false;
   for await (const piece of source) {
-    held = held.length === 0 ? piece : Buffer.concat([held, piece]);
+    pieces.push(piece);
+    size += piece.length;
+    // Joined once a frame is there, and not at every piece: a long frame comes in thousands.
+    if (size < needed && !ended) continue;
+    let held = Buffer.concat(pieces, size);
     for (;;) {
       if (ended && held.length > 0) throw new DamagedBackupError('there is more after its end');
-      if (held.length < HEAD_BYTES) break;
+      needed = HEAD_BYTES;
+      if (held.length < needed) break;
       const length = held.readUInt32BE(1);
       if (length > LONGEST_BYTES) throw new DamagedBackupError('a part of it has an impossible length');
-      if (held.length < HEAD_BYTES + length) break;
+      needed += length;
+      if (held.length < needed) break;
       const frame = decode(held.readUInt8(0), held.subarray(HEAD_BYTES, HEAD_BYTES + length));
       held = held.subarray(HEAD_BYTES + length);
       ended = frame.type === 'end';
       yield frame;
     }
+    pieces = [held];
+    size = held.length;
   }
-  if (!ended || held.length > 0) throw new DamagedBackupError('it ends early');
+  if (!ended || size > 0) throw new DamagedBackupError('it ends early');
 }
 
 function payloadOf(frame: Frame): Buffer {

@@ -75,6 +75,9 @@ export async function openHeader(header: Buffer, passphrase: string): Promise<Ui
     kdf.parallelism > MOST_WORK.parallelism
   )
     throw new DamagedBackupError('its header asks for more work than any backup needs');
+  // RFC 9106 §3.1.
+  if (kdf.iterations < 1 || kdf.parallelism < 1 || kdf.memoryKib < 8 * kdf.parallelism)
+    throw new DamagedBackupError('its header asks for less work than there is');
   const { key, check } = await keysOf(passphrase, header.subarray(21, 21 + SALT_BYTES), kdf);
   if (!timingSafeEqual(check, header.subarray(37, 37 + CHECK_BYTES))) throw new WrongPassphraseError();
   return key;

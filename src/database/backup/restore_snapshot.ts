@@ -8,7 +8,7 @@ import { APPLICATION_NAME } from '../connection_pool.ts';
 import { MIGRATIONS_TABLE, migrations, unknownMigrations } from '../migrations/index.ts';
 import { MIGRATION_LOCK } from '../migrator.ts';
 import { NO_CHANGE } from '../password_change_statements.ts';
-import { rewrapServerKeys } from '../server_keys.ts';
+import { proveKeyFile, rewrapServerKeys } from '../server_keys.ts';
 import {
   DamagedBackupError,
   ForeignTablesError,
@@ -77,6 +77,8 @@ export async function restoreSnapshot(
     if (!(await source.next()).done) throw new DamagedBackupError('there is more after its end');
     await proveRows(client, manifest, tables, options.signal);
     const backupKey = Buffer.from(manifest.keyFile, 'hex');
+    // Before it is written anywhere: the next start would take what no backup should have left there.
+    await proveKeyFile(executorOf(client), backupKey, 'in the backup');
     await rewrapServerKeys(executorOf(client), backupKey, await options.wrapUnder(backupKey));
     if (options.settle) await settle(client);
     await client.query('commit');

@@ -11,6 +11,8 @@ import {
   verifyBackup,
 } from '../../../src/database/backup/backup.ts';
 import { WrongPassphraseError } from '../../../src/database/backup/backup_errors.ts';
+import { readBackupFile, writeBackupFile } from '../../../src/database/backup/backup_file.ts';
+import type { Frame } from '../../../src/database/backup/backup_frames.ts';
 import { openDatabase } from '../../../src/database/database.ts';
 import { startEmbeddedPostgres } from '../../../src/database/embedded/embedded_postgres.ts';
 import { readKeyFile } from '../../../src/database/key_file.ts';
@@ -118,6 +120,15 @@ describe('a backup', function () {
     await backUp();
     const { target, place } = await emptyPlace(world.at('other-key'));
     await rejection(restoreBackup(file(), place, { passphrase: 'another horse battery', replace: true }));
+    for (const keyFile of [randomBytes(32).toString('hex'), 'no key']) {
+      const forged = world.at('forged.pmbackup');
+      const frames = async function* (): AsyncGenerator<Frame> {
+        for await (const frame of readBackupFile(file(), PASSPHRASE))
+          yield frame.type === 'manifest' ? { ...frame, manifest: { ...frame.manifest, keyFile } } : frame;
+      };
+      await writeBackupFile(forged, frames(), options);
+      await rejection(restoreBackup(forged, place, { passphrase: PASSPHRASE, replace: true }));
+    }
     expect(existsSync(place.keyFile)).to.equal(false);
     expect(
       await target.query(`select 1 from pg_class where relnamespace = 'public'::regnamespace`),

@@ -60,4 +60,14 @@ describe('the frames of a backup', () => {
     for (const size of [1, 5, 6, 10_000]) expect(await decoded(whole, size)).to.deep.equal(FRAMES);
     expect(whole.subarray(0, 5).toString('hex')).to.match(/^01000000/);
   });
+
+  it('come back where one is long and its pieces are many: its bytes are not copied at each of them', async () => {
+    const bytes = Buffer.alloc(48 * 2 ** 20, 7);
+    const frames = await decoded(
+      Buffer.concat([encodeFrame({ type: 'rows', bytes }), encodeFrame({ type: 'end' })]),
+      512,
+    );
+    expect(frames.map(({ type }) => type)).to.deep.equal(['rows', 'end']);
+    expect((frames[0] as { bytes: Buffer }).bytes.equals(bytes)).to.equal(true);
+  });
 });

@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { expect } from 'chai';
 import {
   BackupError,
@@ -55,6 +55,16 @@ describe('the seal of a backup', function () {
     expect(await rejection(open(newer))).to.be.instanceOf(NewerBackupError);
     const endless = await newHeader(PASSPHRASE, randomBytes, { ...QUICK_KDF, iterations: 17 });
     expect(await rejection(openHeader(endless.header, PASSPHRASE))).to.be.instanceOf(DamagedBackupError);
+    for (const none of [9, 13, 17]) {
+      const header = Buffer.from(endless.header);
+      header.writeUInt32BE(1, 13);
+      header.writeUInt32BE(0, none);
+      createHash('sha256')
+        .update(header.subarray(0, -8))
+        .digest()
+        .copy(header, HEADER_BYTES - 8, 0, 8);
+      expect(await rejection(openHeader(header, PASSPHRASE)), `${none}`).to.be.instanceOf(DamagedBackupError);
+    }
   });
 
   it('tells another passphrase from a damaged file', async () => {

@@ -1,0 +1,54 @@
+/**
+ * Lets the calls of one user run a few at a time: the others wait here, where they hold no connection to the database. So
+ * whoever sends many calls at once waits for himself, and nobody else does.
+ */
+import { tooManyRequests } from './errors.ts';
+
+/** How many calls of a user run at a time: more than there are connections for reads by default, so none is idle. */
+const AT_ONCE = 8;
+
+/** How many wait for that: several sessions with as many in flight as the protocol allows each. */
+export const WAITING = 256;
+
+/** The calls of a user. */
+interface Turns {
+  running: number;
+  /** The longest waiting first. */
+  readonly waiting: (() => void)[];
+}
+
+export class UserTurns {
+  readonly #users = new Map<string, Turns>();
+
+  /** Runs a call when it is its turn. Throws RQS03 where too many wait, and what the call throws. */
+  async run<T>(userId: string, call: () => Promise<T>): Promise<T> {
+    let turns = this.#users.get(userId);
+    if (turns === undefined) {
+      turns = { running: 0, waiting: [] };
+      this.#users.set(userId, turns);
+    }
+    if (turns.running < AT_ONCE) turns.running += 1;
+    else await this.#turn(turns);
+    try {
+      return await call();
+    } finally {
+      this.#end(userId, turns);
+    }
+  }
+
+  #turn({ waiting }: Turns): Promise<void> {
+    if (waiting.length >= WAITING) throw tooManyRequests(1);
+    return new Promise((resolve) => waiting.push(resolve));
+  }
+
+  /** Hands the turn on, or gives it up. */
+  #end(userId: string, turns: Turns): void {
+    const next = turns.waiting.shift();
+    if (next !== undefined) {
+      next();
+      return;
+    }
+    turns.running -= 1;
+    if (turns.running === 0) this.#users.delete(userId);
+  }
+}
