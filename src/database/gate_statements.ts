@@ -6,6 +6,7 @@
  *
  * Lock order everywhere: the user's row, then the session's, then entries.
  */
+import { REPLAY_WINDOW_NUMBERS } from '../protocol/sizes.ts';
 
 /** Upper bound of requests of a session without a limit of its own. */
 export const UNLIMITED_REQUESTS = 2n ** 32n;
@@ -36,10 +37,10 @@ const sessionLives = (open: string): string => `u.id = $2 and s.id = $1 and s.us
     and ${unexpired('s')}
     and (s.kind = 1 or (${open} and u.change_session_id = s.id))`;
 
-/** RFC 4303 §3.4.3 with a window of 64. CASE, because PostgreSQL may evaluate AND in any order. */
+/** RFC 4303 §3.4.3 with its window. CASE, because PostgreSQL may evaluate AND in any order. */
 const NUMBER_IS_NEW = `case
       when $3::bigint > s.highest_request_number then true
-      when $3 + 64 <= s.highest_request_number then false
+      when $3 + ${REPLAY_WINDOW_NUMBERS} <= s.highest_request_number then false
       else (s.request_window >> (s.highest_request_number - $3)::int) & 1 = 0
     end`;
 
@@ -48,7 +49,7 @@ const SPEND = `update login_sessions as s set
     request_window = case
       when $3 <= s.highest_request_number
         then s.request_window | (1::bigint << (s.highest_request_number - $3)::int)
-      when $3 - s.highest_request_number >= 64 then 1
+      when $3 - s.highest_request_number >= ${REPLAY_WINDOW_NUMBERS} then 1
       else (s.request_window << ($3 - s.highest_request_number)::int) | 1
     end,
     request_count = s.request_count + 1,
@@ -143,12 +144,15 @@ export const LOCK_ACCOUNT = `select id, revision, history_id, entry_count, max_e
   ${changeOpen('users')} as change_open
 from users where id = $1 for no key update`;
 
-/** Spends a number inside a transaction that holds the account's lock. */
+/** Spends a number inside a transaction that holds the account's lock, and names that transaction. */
 export const SPEND_IN_TRANSACTION = `${SPEND}
   from users u
   where ${sessionLives(READ_OPEN)}
     and ${NUMBER_IS_NEW}
-  returning s.kind, s.request_count`;
+  returning s.kind, s.request_count, pg_current_xact_id()::text as transaction_id`;
+
+/** Whether a transaction committed, of which the connection may have died. $1 its name. */
+export const HAS_COMMITTED = `select pg_xact_status($1::text::xid8) = 'committed' as committed`;
 
 /** How long a password change lives after its last accepted request, and in all, in seconds. */
 export const CHANGE_IDLE_SECONDS = 300;

@@ -7,6 +7,7 @@ import type { Database, Row, Transaction } from '../database/database.ts';
 import { ACCOUNT_REVISION } from '../database/entry_statements.ts';
 import {
   type GatedRead,
+  HAS_COMMITTED,
   LOCK_ACCOUNT,
   RENEW_CHANGE,
   SESSION_WINDOW,
@@ -15,6 +16,7 @@ import {
   WRITE_UNDONE,
 } from '../database/gate_statements.ts';
 import { DatabaseFault, type FaultKind } from '../database/sqlstate.ts';
+import { REPLAY_WINDOW_NUMBERS } from '../protocol/sizes.ts';
 import {
   notDecrypted,
   outcomeUnknown,
@@ -78,6 +80,12 @@ export interface Account {
   /** A password change is open and has not expired. */
   readonly change_open: boolean;
 }
+
+/** How a transaction ends when it commits, and PostgreSQL's name of it. */
+type Outcome<T> = { readonly transactionId: string } & (
+  | { readonly value: T }
+  | { readonly failure: RpcFailure }
+);
 
 interface GateRow extends Row {
   readonly gate_kind: number;
@@ -182,7 +190,7 @@ export class RequestGate {
     work: (transaction: Transaction, account: Account) => Promise<T>,
   ): Promise<T> {
     this.#refuseSeenWhileDegraded(call);
-    let outcome: { value: T } | { failure: RpcFailure } | undefined;
+    let outcome: Outcome<T> | undefined;
     const attempt = (): Promise<void> =>
       this.#database.transaction(async (transaction) => {
         outcome = undefined;
@@ -199,8 +207,8 @@ export class RequestGate {
         await attempt();
       } catch (second) {
         if (!(second instanceof RpcFailure)) throw outcomeUnknown(second);
-        // The number is refused now: the first attempt committed, if it was that attempt which spent it.
-        if (before === undefined || !(await this.#wasSeen(call))) throw outcomeUnknown(error);
+        // The number is refused now: the first attempt committed, or a copy of the request was there in the meantime.
+        if (before === undefined || !(await this.#hasCommitted(before))) throw outcomeUnknown(error);
         outcome = before;
       }
     }
@@ -214,22 +222,23 @@ export class RequestGate {
     call: SealedCall,
     transaction: Transaction,
     work: (transaction: Transaction, account: Account) => Promise<T>,
-  ): Promise<{ value: T } | { failure: RpcFailure }> {
+  ): Promise<Outcome<T>> {
     const { sessionId, userId } = call.session;
     const account = await lockAccount(transaction, userId);
     if (account === undefined) throw notDecrypted();
     const { rows } = await transaction.execute(SPEND_IN_TRANSACTION, this.#parameters(call, []));
-    const spent = rows[0] as { kind: number; request_count: bigint } | undefined;
+    const spent = rows[0] as { kind: number; request_count: bigint; transaction_id: string } | undefined;
     if (spent === undefined) throw notDecrypted();
+    const transactionId = spent.transaction_id;
     if (spent.kind === SESSION_KIND_PASSWORD_CHANGE)
       await transaction.execute(RENEW_CHANGE, [userId, sessionId]);
     const refused = refusal(call, spent.kind, spent.request_count, account.change_open);
-    if (refused !== undefined) return { failure: refused };
+    if (refused !== undefined) return { transactionId, failure: refused };
     try {
-      return { value: await transaction.savepoint(() => work(transaction, account)) };
+      return { transactionId, value: await transaction.savepoint(() => work(transaction, account)) };
     } catch (error) {
       if (error instanceof DatabaseFault && UNDOES_ALL.has(error.kind)) throw error;
-      return { failure: toFailure(error) };
+      return { transactionId, failure: toFailure(error) };
     }
   }
 
@@ -246,7 +255,8 @@ export class RequestGate {
     const stored = new Map(rows.map((row) => [row.id as string, row.highest_request_number as bigint]));
     for (const [id, { highest }] of this.#degradedWindows) {
       const storedHighest = stored.get(id);
-      if (storedHighest === undefined || storedHighest >= highest + 64n) this.#degradedWindows.delete(id);
+      if (storedHighest === undefined || storedHighest >= highest + REPLAY_WINDOW_NUMBERS)
+        this.#degradedWindows.delete(id);
     }
   }
 
@@ -279,6 +289,16 @@ export class RequestGate {
       }
       if (error instanceof DatabaseFault) throw outcomeUnknown(fault);
       throw error;
+    }
+  }
+
+  /** What PostgreSQL says of a transaction whose connection died. */
+  async #hasCommitted({ transactionId }: { transactionId: string }): Promise<boolean> {
+    try {
+      const { rows } = await this.#database.reads.execute(HAS_COMMITTED, [transactionId]);
+      return rows[0]!.committed === true;
+    } catch (error) {
+      throw error instanceof DatabaseFault ? outcomeUnknown(error) : error;
     }
   }
 
@@ -323,6 +343,6 @@ export class RequestGate {
 }
 
 /** Locks the user's row in a statement of its own, so that all later ones see what was committed during the wait. */
-export async function lockAccount(transaction: Transaction, userId: string): Promise<Account | undefined> {
+async function lockAccount(transaction: Transaction, userId: string): Promise<Account | undefined> {
   return (await transaction.execute(LOCK_ACCOUNT, [userId])).rows[0] as Account | undefined;
 }

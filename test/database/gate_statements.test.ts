@@ -116,13 +116,19 @@ describe('the statements of the gate', () => {
   it('lock the account, spend in a transaction, and renew a change up to its hour', async () => {
     const change = await world.newSession({ kind: 2 });
     await world.openChange(change, 5);
+    let name: unknown;
+    const hasCommitted = async () =>
+      (await world.database.reads.execute(gate.HAS_COMMITTED, [name])).rows[0]!.committed;
     await world.database.transaction(async (transaction) => {
       const { rows } = await transaction.execute(gate.LOCK_ACCOUNT, [world.userId]);
       expect(rows[0]).to.deep.include({ id: world.userId, change_open: true, change_session_id: change });
       const spent = await transaction.execute(gate.SPEND_IN_TRANSACTION, [change, world.userId, 0n]);
-      expect(spent.rows).to.deep.equal([{ kind: 2, request_count: 1n }]);
+      name = spent.rows[0]!.transaction_id;
+      expect(spent.rows).to.deep.equal([{ kind: 2, request_count: 1n, transaction_id: name }]);
+      expect(await hasCommitted()).to.equal(false);
       await transaction.execute(gate.RENEW_CHANGE, [world.userId, change]);
     });
+    expect(await hasCommitted()).to.equal(true);
     const left = async () =>
       (
         await world.test.query(

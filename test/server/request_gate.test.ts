@@ -516,6 +516,23 @@ describe('the request gate', () => {
         expect(await revision()).to.equal(1n);
       });
 
+      it('to a transaction that was rolled back while a copy of it came another way: SVR03, whatever it would have been', async () => {
+        const witness = await logIn(transport, account);
+        lossy.keepCommitOf(entry.entryId, async () => {
+          const others = { ...newEntry(), entryId: entry.entryId };
+          await witness.call(method.createEntry, data.CreateEntryPayloadSchema, others);
+          const copy = opened.call(
+            method.batchCreateEntries,
+            data.BatchCreateEntriesPayloadSchema,
+            { entries: [entry] },
+            1n,
+          );
+          expect((await refusalOf(copy)).status).to.equal(Code.AlreadyExists);
+        });
+        await expectOutage(transaction(1n), Code.Unknown, 23);
+        expect(await revision()).to.equal(1n);
+      });
+
       it('to a write that committed: what it wrote is unknown, it is not written twice, and asking again tells', async () => {
         lossy.loseCommitOf(entry.entryId);
         await expectOutage(write(1n), Code.Unknown, 23);

@@ -15,6 +15,11 @@ export interface LossyPostgres {
   readonly url: string;
   /** Loses the connection that next sends `marker`, with PostgreSQL's word that its transaction is committed; `passing` of them go through before. */
   loseCommitOf(marker: string, onLost?: () => void, passing?: number): void;
+  /**
+   * Keeps the commit of the transaction that next sends `marker` from PostgreSQL, which rolls it back then; the client loses
+   * its connection when `meanwhile` is done.
+   */
+  keepCommitOf(marker: string, meanwhile: () => Promise<void>): void;
   /** Ends every connection and takes no other until `restore`. */
   cut(): void;
   restore(): void;
@@ -25,6 +30,7 @@ export async function startLossyPostgres({ connection }: TestDatabase): Promise<
   const directory = await mkdtemp(join(tmpdir(), 'pm-lossy-'));
   const sockets = new Set<Socket>();
   let open = true;
+  let kept: { marker: Buffer; meanwhile: () => Promise<void> } | undefined;
   let chosen: { marker: Buffer; onLost: () => void; passing: number } | undefined;
 
   const server = createServer((client) => {
@@ -35,7 +41,16 @@ export async function startLossyPostgres({ connection }: TestDatabase): Promise<
       postgres.destroy();
     };
     let doomed: (() => void) | undefined;
+    let keeping: (() => Promise<void>) | undefined;
     client.on('data', (sent: Buffer) => {
+      if (kept !== undefined && sent.includes(kept.marker)) {
+        keeping = kept.meanwhile;
+        kept = undefined;
+      } else if (keeping !== undefined && /commit/i.test(sent.toString('latin1'))) {
+        postgres.off('close', end).destroy();
+        void keeping().finally(end);
+        return;
+      }
       if (chosen !== undefined && sent.includes(chosen.marker) && chosen.passing-- === 0) {
         doomed = chosen.onLost;
         chosen = undefined;
@@ -51,10 +66,8 @@ export async function startLossyPostgres({ connection }: TestDatabase): Promise<
     for (const socket of [client, postgres]) {
       sockets.add(socket);
       socket.on('error', end);
-      socket.on('close', () => {
-        sockets.delete(socket);
-        end();
-      });
+      socket.on('close', () => sockets.delete(socket));
+      socket.on('close', end);
     }
   });
   await new Promise<void>((resolve) => server.listen(join(directory, SOCKET), resolve));
@@ -67,6 +80,9 @@ export async function startLossyPostgres({ connection }: TestDatabase): Promise<
     url: `postgres://${connection.user}@localhost/${connection.database}?host=${encodeURIComponent(directory)}`,
     loseCommitOf: (marker, onLost = () => {}, passing = 0) => {
       chosen = { marker: Buffer.from(marker), onLost, passing };
+    },
+    keepCommitOf: (marker, meanwhile) => {
+      kept = { marker: Buffer.from(marker), meanwhile };
     },
     cut,
     restore: () => {
