@@ -62,7 +62,10 @@ describe('the built package', function () {
     const { scripts } = JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8'));
     const checkout = join(directory, 'checkout');
     await mkdir(join(checkout, 'dist'), { recursive: true });
-    await writeFile(join(checkout, 'package.json'), '{ "scripts": { "build": "mkdir -p dist && touch dist/built" } }');
+    await writeFile(
+      join(checkout, 'package.json'),
+      '{ "scripts": { "build": "mkdir -p dist && touch dist/built" } }',
+    );
     const prepare = async (command: string) => {
       await run('/bin/sh', ['-c', scripts.prepare], {
         cwd: checkout,
