@@ -290,7 +290,7 @@ export const SETTINGS = {
   ),
   registration: setting(
     'REGISTRATION',
-    'open on loopback, else invite',
+    'open on loopback without trusted proxies, else invite',
     'Who may make an account: anybody, whoever has an invite, nobody.',
     oneOf('open', 'invite', 'closed'),
   ),
@@ -440,6 +440,11 @@ export function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host);
 }
 
+/** Whether others than who is on this machine reach the server: by its address, or through a proxy. */
+export function isReached({ host, trustedProxies }: Pick<Config, 'host' | 'trustedProxies'>): boolean {
+  return !isLoopback(host) || trustedProxies.length > 0;
+}
+
 /**
  * The configuration of texts by the names of their variables. `labels`: what a message calls a setting, by name, where that
  * is not its name. Throws ConfigError with everything that is wrong and what is allowed instead.
@@ -500,6 +505,7 @@ export function loadConfig(
   const otlpEndpoint = read<string | undefined>('otlpEndpoint', undefined);
   const sampleRatio = preset<number>('traceSampleRatio');
   const workers = preset<number>('workers');
+  const trustedProxies = read<readonly string[]>('trustedProxies', []);
   const maxPageSize = preset<number>('maxPageSize');
   const config: Config = {
     host,
@@ -517,13 +523,13 @@ export function loadConfig(
     logFile: read('logFile', undefined),
     metricsAddress: read('metricsAddress', undefined),
     tracing: otlpEndpoint === undefined ? undefined : { endpoint: otlpEndpoint, sampleRatio },
-    registration: read('registration', isLoopback(host) ? 'open' : 'invite'),
+    registration: read('registration', isReached({ host, trustedProxies }) ? 'invite' : 'open'),
     workers,
     srpWorkers: read('srpWorkers', Math.max(1, Math.floor(Math.min(2, availableParallelism()) / workers))),
     srpQueueLimit: preset('srpQueueLimit'),
     maxConnections: preset('maxConnections'),
     maxConnectionsPerNetwork: preset('maxConnectionsPerNetwork'),
-    trustedProxies: read('trustedProxies', []),
+    trustedProxies,
     proxyHeader: preset('proxyHeader'),
     maxUsers: read('maxUsers', undefined),
     rateLimit: preset('rateLimit'),

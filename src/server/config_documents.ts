@@ -40,8 +40,9 @@ another address than a loopback one only with \`PASSMANAGER_TLS_CERT_FILE\` and 
 
 ## Who may register
 
-On a loopback address everybody may by default: whoever is on the machine. On any other it takes an invite. Behind a
-proxy on the same machine the address is a loopback one and the callers are not: set \`PASSMANAGER_REGISTRATION\` there.
+On a loopback address everybody may by default: whoever is on the machine. On any other, and where
+\`PASSMANAGER_TRUSTED_PROXIES\` names a proxy, it takes an invite. A proxy that is not named there cannot be known: set
+\`PASSMANAGER_REGISTRATION\` then.
 `;
 }
 

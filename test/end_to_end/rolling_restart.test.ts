@@ -42,6 +42,7 @@ describe('a rolling restart of two servers behind HAProxy, where that is install
         PASSMANAGER_GRPC_PORT: String(server.grpcPort),
         PASSMANAGER_HTTP_PORT: String(server.httpPort),
         PASSMANAGER_TRUSTED_PROXIES: '127.0.0.1',
+        PASSMANAGER_REGISTRATION: 'open',
       },
       stdio: ['ignore', 'pipe', 'pipe'],
     });

@@ -37,6 +37,7 @@ export class Servers {
         PASSMANAGER_GRPC_PORT: String(grpc),
         PASSMANAGER_HTTP_PORT: String(http),
         PASSMANAGER_TRUSTED_PROXIES: '127.0.0.1',
+        PASSMANAGER_REGISTRATION: 'open',
         // What is recorded is sent again a hundred times within a second.
         PASSMANAGER_RATE_LIMIT: 'off',
       });

@@ -129,6 +129,7 @@ describe('the configuration', () => {
     expect(loadConfig({ PASSMANAGER_HOST: '0.0.0.0', PASSMANAGER_INSECURE: 'on' }).registration).to.equal(
       'invite',
     );
+    expect(loadConfig({ PASSMANAGER_TRUSTED_PROXIES: '127.0.0.1' }).registration).to.equal('invite');
     for (const host of ['127.0.0.1', '127.1.2.3', '::1', 'localhost'])
       expect(isLoopback(host)).to.equal(true);
     for (const host of ['0.0.0.0', '::', '10.0.0.1', '127.example']) expect(isLoopback(host)).to.equal(false);

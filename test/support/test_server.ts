@@ -46,6 +46,7 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
     PASSMANAGER_DATABASE_URL: databaseUrl(database),
     PASSMANAGER_DATABASE_POOL_SIZE: '6',
     PASSMANAGER_RATE_LIMIT: 'off',
+    PASSMANAGER_REGISTRATION: 'open',
     ...(options.shared === undefined ? {} : { PASSMANAGER_KEY_FILE: options.shared.keyFile }),
     ...options.settings,
   };

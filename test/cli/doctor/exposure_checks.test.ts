@@ -119,6 +119,8 @@ describe('the checks of what is open to the network', () => {
     expect(await check('registration', { ...outside, PASSMANAGER_REGISTRATION: 'open' })).to.include({
       state: 'warning',
     });
+    const proxied = { PASSMANAGER_TRUSTED_PROXIES: '127.0.0.1', PASSMANAGER_REGISTRATION: 'open' };
+    expect(await check('registration', proxied)).to.include({ state: 'warning' });
     expect(await check('registration', outside)).to.include({ state: 'good', detail: 'invite' });
     expect(await check('reflection', { ...outside, PASSMANAGER_REFLECTION: 'on' })).to.include({
       state: 'warning',
