@@ -21,6 +21,7 @@ import { frame, sha256 } from '../protocol/bytes.ts';
 import { usernameHash } from '../protocol/username.ts';
 import type { Config } from '../server/config.ts';
 import { packageRoot } from '../server/version.ts';
+import { doorUrl } from './doctor/doors.ts';
 
 /** Where the demonstration speaks. */
 export interface Stage {
@@ -51,8 +52,7 @@ export async function runDemo(
   stage: Stage,
 ): Promise<DemoReport> {
   const entries = await readExport(file);
-  const url = `${config.tls === undefined ? 'http' : 'https'}://${config.host}:${config.grpcPort}`;
-  const transport = createGrpcTransport({ url });
+  const transport = createGrpcTransport({ url: doorUrl(config, config.grpcPort) });
   const username = `demo-${randomUUID()}@example.com`;
   const [password, newPassword] = ['correct horse battery staple', 'Tr0ub4dor & 3 more words'];
   try {

@@ -4,6 +4,7 @@ import cluster from 'node:cluster';
 import { resolve } from 'node:path';
 import { type Config, ConfigError, EXIT_BAD_CONFIGURATION } from './config.ts';
 import { readConfig } from './config_sources.ts';
+import { authorityOf } from './door.ts';
 import { createLogger, type Logger } from './log.ts';
 import { openLogFile } from './log_file.ts';
 import type { RunningServer } from './server.ts';
@@ -86,10 +87,10 @@ function announce(server: RunningServer, { tls, workers }: Config): void {
   const { grpcAddress, httpAddress, metricsAddress, dataDir } = server;
   const scheme = tls === undefined ? 'http' : 'https';
   say(`passmanager is ready${workers > 1 ? `, with ${workers} processes` : ''}`);
-  say(`  gRPC                        ${scheme}://${grpcAddress.host}:${grpcAddress.port}`);
-  say(`  Connect, gRPC-Web           ${scheme}://${httpAddress.host}:${httpAddress.port}`);
+  say(`  gRPC                        ${scheme}://${authorityOf(grpcAddress)}`);
+  say(`  Connect, gRPC-Web           ${scheme}://${authorityOf(httpAddress)}`);
   if (metricsAddress !== undefined)
-    say(`  metrics                     http://${metricsAddress.host}:${metricsAddress.port}/metrics`);
+    say(`  metrics                     http://${authorityOf(metricsAddress)}/metrics`);
   say(
     `  data                        ${dataDir === undefined ? 'in the configured database' : resolve(dataDir)}`,
   );

@@ -3,6 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { runDemo, SAMPLE, type Stage } from '../../src/cli/demo.ts';
+import { UnavailableError } from '../../src/client/node.ts';
+import { rejection } from '../support/rejection.ts';
 import { startTestServer, type TestServer } from '../support/test_server.ts';
 
 describe('the demonstration', () => {
@@ -17,6 +19,11 @@ describe('the demonstration', () => {
   after(() => server.stop());
 
   const config = () => ({ ...server.config, grpcPort: server.running.grpcAddress.port });
+
+  it('is refused by a server that is away, on an address of IPv6, too', async () => {
+    const refused = await rejection(runDemo(SAMPLE, { ...config(), host: '::', grpcPort: 1 }, stage));
+    expect(refused).to.be.instanceOf(UnavailableError);
+  });
 
   it('imports the sample, changes the password, reads all and finds no clear text in the tables', async () => {
     const report = await runDemo(SAMPLE, config(), stage);
