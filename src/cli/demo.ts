@@ -21,6 +21,7 @@ import { frame, sha256 } from '../protocol/bytes.ts';
 import { usernameHash } from '../protocol/username.ts';
 import type { Config } from '../server/config.ts';
 import { packageRoot } from '../server/version.ts';
+import { createInvite } from './commands/invites.ts';
 import { doorUrl } from './doctor/doors.ts';
 
 /** Where the demonstration speaks. */
@@ -45,10 +46,16 @@ export interface DemoReport {
 /** The sample of 200 entries that comes along. */
 export const SAMPLE = join(packageRoot(), 'examples/passwords.csv');
 
+/** What it takes to look into the server's tables. */
+type Tables = Pick<Config, 'dataDir' | 'databaseUrl' | 'pgbouncer'>;
+
+/** Seconds for which an invite of the demonstration is good. */
+const INVITE_SECONDS = 60;
+
 /** Plays the demonstration with the export at `file` on the server of the configuration. */
 export async function runDemo(
   file: string,
-  config: Pick<Config, 'dataDir' | 'databaseUrl' | 'grpcPort' | 'host' | 'tls' | 'pgbouncer'>,
+  config: Tables & Pick<Config, 'grpcPort' | 'host' | 'tls' | 'registration'>,
   stage: Stage,
 ): Promise<DemoReport> {
   const entries = await readExport(file);
@@ -56,7 +63,11 @@ export async function runDemo(
   const username = `demo-${randomUUID()}@example.com`;
   const [password, newPassword] = ['correct horse battery staple', 'Tr0ub4dor & 3 more words'];
   try {
-    await step(stage, `registering ${username}`, () => registerUser(transport, { username, password }));
+    await step(stage, `registering ${username}`, () =>
+      config.registration === 'invite'
+        ? registerByInvite(transport, { username, password }, config)
+        : registerUser(transport, { username, password }),
+    );
     let vault = await step(stage, 'logging in: Argon2id here, SRP-6a there and here', () =>
       open(transport, username, password),
     );
@@ -99,6 +110,23 @@ export async function runDemo(
   } finally {
     transport.close();
   }
+}
+
+/** Registers by an invite of its own, which is gone afterwards. */
+async function registerByInvite(
+  transport: GrpcTransport,
+  account: { username: string; password: string },
+  config: Tables,
+): Promise<void> {
+  await withTables(config, async (database) => {
+    const { code } = await createInvite(database, INVITE_SECONDS);
+    try {
+      await registerUser(transport, { ...account, inviteCode: code });
+    } finally {
+      const hash = Buffer.from(sha256(Buffer.from(code)));
+      await database.writes.execute('delete from invites where code_hash = $1', [hash]);
+    }
+  });
 }
 
 /** An export that cannot be played with; the message says why. */
@@ -148,15 +176,12 @@ async function verify(vault: Vault, expected: readonly NewEntry[]): Promise<void
 
 /** Looks into the tables as who stole them would, for every name, address, account and password of the export. */
 async function whatTheServerSees(
-  config: Pick<Config, 'dataDir' | 'databaseUrl' | 'pgbouncer'>,
+  config: Tables,
   entries: readonly NewEntry[],
   username: string,
   stage: Stage,
 ): Promise<Pick<DemoReport, 'tableBytes' | 'searchedTexts' | 'foundTexts'>> {
-  const embedded = config.databaseUrl === undefined ? embeddedConnection(config.dataDir) : undefined;
-  const connection = embedded?.connection ?? { connectionString: config.databaseUrl! };
-  const database = await openDatabase({ connection, poolSize: 1, pgbouncer: config.pgbouncer });
-  try {
+  return withTables(config, async (database) => {
     stage.say('• what the server’s own tables hold');
     const dump = await dumpTables(database, stage);
     const secrets = entries.flatMap(({ name, website, username: account, password, notes }) =>
@@ -171,6 +196,19 @@ async function whatTheServerSees(
     const searched = texts.size + hashes.length;
     stage.say(`  ${dump.length} bytes searched for ${searched} clear texts of this export: ${found} found`);
     return { tableBytes: dump.length, searchedTexts: searched, foundTexts: found };
+  });
+}
+
+/** The tables of the running server. */
+async function withTables<T>(
+  { databaseUrl, dataDir, pgbouncer }: Tables,
+  work: (database: Database) => Promise<T>,
+): Promise<T> {
+  const embedded = databaseUrl === undefined ? embeddedConnection(dataDir) : undefined;
+  const connection = embedded?.connection ?? { connectionString: databaseUrl! };
+  const database = await openDatabase({ connection, poolSize: 1, pgbouncer });
+  try {
+    return await work(database);
   } finally {
     await database.close();
     embedded?.close();

@@ -38,6 +38,22 @@ describe('the demonstration', () => {
     expect(await server.database.query('select id from users')).to.deep.equal([]);
   });
 
+  it('registers by an invite of its own where it takes one, and leaves none behind', async () => {
+    const byInvite = await startTestServer({ settings: { PASSMANAGER_REGISTRATION: 'invite' } });
+    try {
+      const { grpcAddress } = byInvite.running;
+      const settings = { ...byInvite.config, grpcPort: grpcAddress.port };
+      const directory = await mkdtemp(join(tmpdir(), 'pm-demo-'));
+      const file = join(directory, 'export.csv');
+      await writeFile(file, 'name,url,username,password\none,https://a.example,someone,secret\n');
+      expect((await runDemo(file, settings, stage)).entries).to.equal(1);
+      await rm(directory, { recursive: true });
+      expect(await byInvite.database.query('select code_hash from invites')).to.deep.equal([]);
+    } finally {
+      await byInvite.stop();
+    }
+  }).timeout(60_000);
+
   it('would find a clear text if there were one', async () => {
     const directory = await mkdtemp(join(tmpdir(), 'pm-demo-'));
     try {
