@@ -558,10 +558,18 @@ export function loadConfig(
 }
 
 /** Settings that are good by themselves, but not together. */
-function contradictions({ grpcPort, httpPort, proxyHeader, trustedProxies }: Config): string[] {
+function contradictions(config: Config): string[] {
+  const { host, grpcPort, httpPort, metricsAddress, proxyHeader, trustedProxies } = config;
   const problems: string[] = [];
   if (grpcPort === httpPort && grpcPort !== 0)
     problems.push('PASSMANAGER_GRPC_PORT and PASSMANAGER_HTTP_PORT take two different ports');
+  if (
+    metricsAddress !== undefined &&
+    metricsAddress.host === host &&
+    metricsAddress.port !== 0 &&
+    [grpcPort, httpPort].includes(metricsAddress.port)
+  )
+    problems.push('PASSMANAGER_METRICS_ADDRESS takes another port than those of the doors');
   if (proxyHeader === 'proxy-protocol' && trustedProxies.length === 0)
     problems.push(
       'PASSMANAGER_PROXY_HEADER=proxy-protocol takes PASSMANAGER_TRUSTED_PROXIES: the header is read of these alone',
