@@ -242,6 +242,7 @@ print("registered")`;
     ],
     [/^\(umask 077; /, (command) => hasPrinted(command, /^$/)],
     [/^npx passmanager backup /, isBackedUp],
+    [/^cat ca\.pem /, (command) => hasPrinted(command, /^$/)],
     [/^openssl req /, (command) => hasPrinted(command, /^(?!.*error)/is)],
   ];
 
