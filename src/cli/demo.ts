@@ -7,13 +7,12 @@ import { randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
-  createGrpcTransport,
-  type GrpcTransport,
   logIn,
   type NewEntry,
   parsePasswordCsv,
   registerUser,
   type Vault,
+  type VaultTransport,
 } from '../client/node.ts';
 import { type Database, openDatabase } from '../database/database.ts';
 import { embeddedConnection } from '../database/embedded/embedded_postgres.ts';
@@ -22,7 +21,7 @@ import { usernameHash } from '../protocol/username.ts';
 import type { Config } from '../server/config.ts';
 import { packageRoot } from '../server/version.ts';
 import { createInvite } from './commands/invites.ts';
-import { doorUrl } from './doctor/doors.ts';
+import { grpcDoor, type Places } from './doctor/doors.ts';
 
 /** Where the demonstration speaks. */
 export interface Stage {
@@ -55,11 +54,12 @@ const INVITE_SECONDS = 60;
 /** Plays the demonstration with the export at `file` on the server of the configuration. */
 export async function runDemo(
   file: string,
-  config: Tables & Pick<Config, 'grpcPort' | 'host' | 'tls' | 'registration'>,
+  config: Tables & Places & Pick<Config, 'registration'>,
   stage: Stage,
 ): Promise<DemoReport> {
   const entries = await readExport(file);
-  const transport = createGrpcTransport({ url: doorUrl(config, config.grpcPort) });
+  // Its own certificate is enough: it is for the name that clients know, and of an authority of the operator’s perhaps.
+  const { transport, close } = await grpcDoor(config, undefined).transport();
   const username = `demo-${randomUUID()}@example.com`;
   const [password, newPassword] = ['correct horse battery staple', 'Tr0ub4dor & 3 more words'];
   try {
@@ -108,13 +108,13 @@ export async function runDemo(
       vault.close();
     }
   } finally {
-    transport.close();
+    close();
   }
 }
 
 /** Registers by an invite of its own, which is gone afterwards. */
 async function registerByInvite(
-  transport: GrpcTransport,
+  transport: VaultTransport,
   account: { username: string; password: string },
   config: Tables,
 ): Promise<void> {
@@ -148,7 +148,7 @@ async function readExport(file: string): Promise<NewEntry[]> {
   return entries;
 }
 
-const open = (transport: GrpcTransport, username: string, password: string): Promise<Vault> =>
+const open = (transport: VaultTransport, username: string, password: string): Promise<Vault> =>
   logIn(transport, { username, password, maximumRequests: -1 });
 
 async function step<T>(stage: Stage, name: string, work: () => Promise<T>): Promise<T> {

@@ -38,8 +38,15 @@ describe('the demonstration', () => {
     expect(await server.database.query('select id from users')).to.deep.equal([]);
   });
 
-  it('registers by an invite of its own where it takes one, and leaves none behind', async () => {
-    const byInvite = await startTestServer({ settings: { PASSMANAGER_REGISTRATION: 'invite' } });
+  it('needs no authority for the certificate of the configuration, registers by an invite of its own, and leaves none', async () => {
+    const fixtures = join(import.meta.dirname, '../fixtures/tls');
+    const byInvite = await startTestServer({
+      settings: {
+        PASSMANAGER_REGISTRATION: 'invite',
+        PASSMANAGER_TLS_CERT_FILE: join(fixtures, 'certificate.pem'),
+        PASSMANAGER_TLS_KEY_FILE: join(fixtures, 'key.pem'),
+      },
+    });
     try {
       const { grpcAddress } = byInvite.running;
       const settings = { ...byInvite.config, grpcPort: grpcAddress.port };

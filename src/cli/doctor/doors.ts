@@ -25,7 +25,11 @@ export interface DoorClient {
   transport(): Promise<{ readonly transport: VaultTransport; close(): void }>;
 }
 
-type Places = Pick<Config, 'host' | 'grpcPort' | 'httpPort' | 'tls' | 'trustedProxies' | 'proxyHeader'>;
+/** Where the doors are and what they want of those who come. */
+export type Places = Pick<
+  Config,
+  'host' | 'grpcPort' | 'httpPort' | 'tls' | 'trustedProxies' | 'proxyHeader'
+>;
 
 /** The gRPC door, or the server behind `url`. */
 export function grpcDoor(config: Places, url: string | undefined): DoorClient {

@@ -1,9 +1,6 @@
-import { join } from 'node:path';
 import { expect } from 'chai';
 import { runCli } from '../../support/cli.ts';
 import { startTestServer } from '../../support/test_server.ts';
-
-const FIXTURES = join(import.meta.dirname, '../../fixtures/tls');
 
 describe('passmanager demo', function () {
   this.timeout(60_000);
@@ -18,23 +15,6 @@ describe('passmanager demo', function () {
     const { code, notes } = await runCli(['demo', '/nonexistent.csv'], { PASSMANAGER_GRPC_PORT: '1' });
     expect(code).to.equal(1);
     expect(notes).to.include('/nonexistent.csv').and.not.to.include('    at ');
-  });
-
-  it('does not ask for a server that runs with a certificate that is not trusted', async () => {
-    const server = await startTestServer({
-      settings: {
-        PASSMANAGER_TLS_CERT_FILE: join(FIXTURES, 'certificate.pem'),
-        PASSMANAGER_TLS_KEY_FILE: join(FIXTURES, 'key.pem'),
-      },
-    });
-    try {
-      const port = String(server.running.grpcAddress.port);
-      const { code, notes } = await runCli(['demo'], { ...server.settings, PASSMANAGER_GRPC_PORT: port });
-      expect(code).to.equal(1);
-      expect(notes).to.include('NODE_EXTRA_CA_CERTS').and.not.to.include('npm start');
-    } finally {
-      await server.stop();
-    }
   });
 
   it('plays on the running server and says what it took', async () => {
