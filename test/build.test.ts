@@ -1,6 +1,6 @@
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { copyFile, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -56,6 +56,28 @@ describe('the built package', function () {
     expect(scripts.build).to.equal(
       'rm -rf dist && tsc -p tsconfig.build.json && chmod +x dist/src/cli/main.js',
     );
+  });
+
+  it('is built by npm ci, and left alone by npx, which prepares a checkout for each user that calls it first', async () => {
+    const { scripts } = JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8'));
+    const checkout = join(directory, 'checkout');
+    await mkdir(join(checkout, 'dist'), { recursive: true });
+    await writeFile(
+      join(checkout, 'package.json'),
+      '{ "scripts": { "build": "mkdir -p dist && touch dist/built" } }',
+    );
+    const prepare = async (command: string) => {
+      await run('/bin/sh', ['-c', scripts.prepare], {
+        cwd: checkout,
+        env: { ...process.env, npm_command: command },
+      });
+      return readdir(join(checkout, 'dist'));
+    };
+    // A server may be running on what is there.
+    expect(await prepare('exec')).to.deep.equal([]);
+    expect(await prepare('ci')).to.deep.equal(['built']);
+    await rm(join(checkout, 'dist'), { recursive: true });
+    expect(await prepare('exec')).to.deep.equal(['built']);
   });
 
   it('exports nothing else', async () => {

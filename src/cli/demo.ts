@@ -7,20 +7,20 @@ import { randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
-  createGrpcTransport,
-  type GrpcTransport,
   logIn,
   type NewEntry,
   parsePasswordCsv,
   registerUser,
   type Vault,
+  type VaultTransport,
 } from '../client/node.ts';
 import type { Database } from '../database/database.ts';
+import { createInvite, forgetInvite } from '../database/invites.ts';
 import { frame, sha256 } from '../protocol/bytes.ts';
 import { usernameHash } from '../protocol/username.ts';
 import type { Config } from '../server/config.ts';
 import { packageRoot } from '../server/package.ts';
-import { doorUrl } from './doctor/doors.ts';
+import { grpcDoor, type Places } from './doctor/doors.ts';
 import { timed } from './timed.ts';
 import { withDatabase } from './with_database.ts';
 
@@ -46,18 +46,29 @@ export interface DemoReport {
 /** The sample of 200 entries that comes along. */
 export const SAMPLE = join(packageRoot(), 'examples/passwords.csv');
 
+/** What it takes to look into the server's tables. */
+type Tables = Pick<Config, 'dataDir' | 'databaseUrl' | 'pgbouncer'>;
+
+/** Seconds for which an invite of the demonstration is good. */
+const INVITE_SECONDS = 60;
+
 /** Plays the demonstration with the export at `file` on the server of the configuration. */
 export async function runDemo(
   file: string,
-  config: Pick<Config, 'dataDir' | 'databaseUrl' | 'grpcPort' | 'host' | 'tls' | 'pgbouncer'>,
+  config: Tables & Places & Pick<Config, 'registration'>,
   stage: Stage,
 ): Promise<DemoReport> {
   const entries = await readExport(file);
-  const transport = createGrpcTransport({ url: doorUrl(config, config.grpcPort) });
+  // Its own certificate is enough: it is for the name that clients know, and of an authority of the operator’s perhaps.
+  const { transport, close } = await grpcDoor(config, undefined).transport();
   const username = `demo-${randomUUID()}@example.com`;
   const [password, newPassword] = ['correct horse battery staple', 'Tr0ub4dor & 3 more words'];
   try {
-    await step(stage, `registering ${username}`, () => registerUser(transport, { username, password }));
+    await step(stage, `registering ${username}`, () =>
+      config.registration === 'invite'
+        ? registerByInvite(transport, { username, password }, config)
+        : registerUser(transport, { username, password }),
+    );
     let vault = await step(stage, 'logging in: Argon2id here, SRP-6a there and here', () =>
       open(transport, username, password),
     );
@@ -103,8 +114,24 @@ export async function runDemo(
       vault.close();
     }
   } finally {
-    transport.close();
+    close();
   }
+}
+
+/** Registers by an invite of its own, which is gone afterwards. */
+async function registerByInvite(
+  transport: VaultTransport,
+  account: { username: string; password: string },
+  config: Tables,
+): Promise<void> {
+  await withDatabase(config, async (database) => {
+    const { code } = await createInvite(database, INVITE_SECONDS);
+    try {
+      await registerUser(transport, { ...account, inviteCode: code });
+    } finally {
+      await forgetInvite(database, code);
+    }
+  });
 }
 
 /** An export that cannot be played with; the message says why. */
@@ -126,7 +153,7 @@ async function readExport(file: string): Promise<NewEntry[]> {
   return entries;
 }
 
-const open = (transport: GrpcTransport, username: string, password: string): Promise<Vault> =>
+const open = (transport: VaultTransport, username: string, password: string): Promise<Vault> =>
   logIn(transport, { username, password, maximumRequests: -1 });
 
 async function step<T>(stage: Stage, name: string, work: () => Promise<T>): Promise<T> {
@@ -148,7 +175,7 @@ async function verify(vault: Vault, expected: readonly NewEntry[]): Promise<void
 
 /** Looks into the tables as who stole them would, for every name, address, account and password of the export. */
 async function whatTheServerSees(
-  config: Pick<Config, 'dataDir' | 'databaseUrl' | 'pgbouncer'>,
+  config: Tables,
   entries: readonly NewEntry[],
   username: string,
   stage: Stage,

@@ -1,5 +1,6 @@
 /** The `passmanager` command: its commands, and what their errors end with. */
 import { Command, CommanderError, Option } from 'commander';
+import { publishedPath } from '../database/backup/unfinished.ts';
 import { type Config, ConfigError, EXIT_BAD_CONFIGURATION } from '../server/config.ts';
 import { CONFIG_VARIABLE } from '../server/config_sources.ts';
 import { explainDatabaseFailure } from '../server/start_failure.ts';
@@ -25,7 +26,9 @@ export const EXIT = { done: 0, failed: 1, usage: 64, configuration: EXIT_BAD_CON
 
 const EXIT_CODES = `
 Exit codes: 0 done, 1 not done (the message says why), 64 the command is not one, 78 the configuration is not good.
-doctor: 0 all is good, 1 warnings, 2 failures, a configuration that is not good among them.`;
+doctor: 0 all is good, 1 warnings, 2 failures, a configuration that is not good among them.
+
+In a checkout type npx passmanager; elsewhere npx would fetch a stranger’s package of that name.`;
 
 /** The whole command. `context`: what its commands are run with. */
 export function createProgram(context: CliContext, version: string): Command {
@@ -34,7 +37,7 @@ export function createProgram(context: CliContext, version: string): Command {
     .version(version, '-V, --version')
     .addOption(new Option('-c, --config <file>', `the configuration file, as ${CONFIG_VARIABLE}`))
     .addHelpText('after', EXIT_CODES)
-    .showHelpAfterError('(passmanager --help shows what there is)');
+    .showHelpAfterError('(npx passmanager --help shows what there is)');
   for (const make of [
     serveCommand,
     migrateCommand,
@@ -125,5 +128,6 @@ const FILE_PROBLEMS: ReadonlyMap<string, string> = new Map([
 function fileProblem(error: NodeJS.ErrnoException & { readonly dest?: string }): string | undefined {
   const problem = error.syscall === undefined ? undefined : FILE_PROBLEMS.get(error.code ?? '');
   if (problem === undefined) return undefined;
-  return `${error.dest ?? error.path ?? 'what was named'} ${problem} (${error.code})`;
+  const path = error.dest ?? error.path ?? 'what was named';
+  return `${publishedPath(path)} ${problem} (${error.code})`;
 }

@@ -22,7 +22,7 @@ type Where = Pick<Config, 'dataDir' | 'databaseUrl'> & {
 /**
  * Opens the database: by its URL, through the running server's PostgreSQL, or by starting that for as long as it takes.
  * `isAlone`: no server can have it open meanwhile. Answers and throws what `work` does; throws KeyFileError where the server
- * was never started, EmbeddedPostgresError or DatabaseFault.
+ * was never started, EmbeddedPostgresError (ClosedDataDirectoryError where another user's server was) or DatabaseFault.
  */
 export async function withDatabase<T>(
   where: Where & Pick<Config, 'pgbouncer'>,

@@ -95,7 +95,10 @@ const REFUSALS: ReadonlyMap<ErrorCode, readonly [VaultErrorCode, string]> = new 
   [ErrorCode.USERNAME_EXISTS, ['username_exists', 'somebody has this username']],
   [ErrorCode.REVISION_CONFLICT, ['revision_conflict', 'somebody else changed the entry first']],
   [ErrorCode.ENTRY_EXISTS, ['entry_exists', 'an entry with this id exists or existed']],
-  [ErrorCode.REGISTRATION_REFUSED, ['registration_refused', 'the server does not take this registration']],
+  [
+    ErrorCode.REGISTRATION_REFUSED,
+    ['registration_refused', 'the server takes registrations by a valid invite alone, or none'],
+  ],
 ]);
 
 /**

@@ -39,6 +39,11 @@ export async function createInvite(
   };
 }
 
+/** Deletes an invite by its code, used or not. Throws DatabaseFault. */
+export async function forgetInvite(database: Pick<Database, 'writes'>, code: string): Promise<void> {
+  await database.writes.execute('delete from invites where code_hash = $1', [inviteHash(code)]);
+}
+
 /** Every invite, the newest first. Throws DatabaseFault. */
 export async function listInvites(database: Pick<Database, 'reads'>): Promise<InviteRow[]> {
   const { rows } = await database.reads.execute(

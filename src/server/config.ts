@@ -389,6 +389,11 @@ export function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host);
 }
 
+/** Whether others than who is on this machine reach the server: by its address, or through a proxy. */
+export function isReached({ host, trustedProxies }: Pick<Config, 'host' | 'trustedProxies'>): boolean {
+  return !isLoopback(host) || trustedProxies.length > 0;
+}
+
 /**
  * The configuration of texts by the names of their variables. `labels`: what a message calls a setting, by name, where that
  * is not its name. Throws ConfigError with everything that is wrong and what is allowed instead.
@@ -470,7 +475,7 @@ export function loadConfig(
     logFile: read('logFile', undefined),
     metricsAddress: read('metricsAddress', undefined),
     tracing: otlpEndpoint === undefined ? undefined : { endpoint: otlpEndpoint, sampleRatio },
-    registration: read('registration', isLoopback(host) && trustedProxies.length === 0 ? 'open' : 'invite'),
+    registration: read('registration', isReached({ host, trustedProxies }) ? 'invite' : 'open'),
     workers,
     srpWorkers: read('srpWorkers', Math.max(1, Math.floor(Math.min(2, availableParallelism()) / workers))),
     srpQueueLimit: preset('srpQueueLimit'),
@@ -505,10 +510,18 @@ export function loadConfig(
 }
 
 /** Settings that are good by themselves, but not together. */
-function contradictions({ grpcPort, httpPort, proxyHeader, trustedProxies }: Config): string[] {
+function contradictions(config: Config): string[] {
+  const { host, grpcPort, httpPort, metricsAddress, proxyHeader, trustedProxies } = config;
   const problems: string[] = [];
   if (grpcPort === httpPort && grpcPort !== 0)
     problems.push('PASSMANAGER_GRPC_PORT and PASSMANAGER_HTTP_PORT take two different ports');
+  if (
+    metricsAddress !== undefined &&
+    metricsAddress.host === host &&
+    metricsAddress.port !== 0 &&
+    [grpcPort, httpPort].includes(metricsAddress.port)
+  )
+    problems.push('PASSMANAGER_METRICS_ADDRESS takes another port than those of the doors');
   if (proxyHeader === 'proxy-protocol' && trustedProxies.length === 0)
     problems.push(
       'PASSMANAGER_PROXY_HEADER=proxy-protocol takes PASSMANAGER_TRUSTED_PROXIES: the header is read of these alone',

@@ -28,6 +28,11 @@ export interface Door {
   stop(deadlineMs: number): Promise<void>;
 }
 
+/** An address as a URL has it: IPv6 in brackets (RFC 3986, section 3.2.2). */
+export function authorityOf({ host, port }: Door['address']): string {
+  return `${host.includes(':') ? `[${host}]` : host}:${port}`;
+}
+
 /** What a door needs to open. */
 export interface DoorOptions {
   readonly rpcs: readonly Rpc[];

@@ -4,6 +4,7 @@ import cluster from 'node:cluster';
 import { resolve } from 'node:path';
 import { type Config, ConfigError, EXIT_BAD_CONFIGURATION } from './config.ts';
 import { readConfig } from './config_sources.ts';
+import { authorityOf } from './door.ts';
 import { createLogger, type Logger } from './log.ts';
 import { openLogFile } from './log_file.ts';
 import type { RunningServer } from './server.ts';
@@ -21,16 +22,16 @@ async function main(config: Config): Promise<void> {
   process.on('SIGUSR2', () => {
     log.level = log.level === 'debug' ? config.logLevel : 'debug';
   });
+  const untilStopped = new AbortController();
   const starting: Promise<Pick<RunningServer, 'stop' | 'renewTls'>> = cluster.isPrimary
     ? config.workers > 1
       ? import('./worker_processes.ts').then(({ startWorkerProcesses }) => startWorkerProcesses(config, log))
-      : serve(config, log)
-    : serveAsWorker(config, log, role);
-  let stopping = false;
+      : serve(config, log, untilStopped.signal)
+    : serveAsWorker(config, log, untilStopped.signal, role);
   const stop = (): void => {
     // A second signal does not cut the stop short.
-    if (stopping) return;
-    stopping = true;
+    if (untilStopped.signal.aborted) return;
+    untilStopped.abort();
     if (process.stdout.isTTY) say('\nstopping');
     void starting
       .then((server) => server.stop())
@@ -45,22 +46,33 @@ async function main(config: Config): Promise<void> {
   });
   await starting.catch((error: unknown) => {
     // Who is told to stop while it starts does what it was told.
-    if (!stopping) throw error;
+    if (!untilStopped.signal.aborted) throw error;
   });
 }
 
-async function serve(config: Config, log: Logger, worker?: number): Promise<RunningServer> {
+async function serve(
+  config: Config,
+  log: Logger,
+  untilStopped: AbortSignal,
+  worker?: number,
+): Promise<RunningServer> {
   const { startServer } = await import('./server.ts');
   const server = await startServer(config, { log, ...(worker === undefined ? {} : { worker }) });
-  if (worker === undefined || worker === 0) {
+  // Who stops it while it starts is not told that it is ready; the next start shows the recovery code.
+  if ((worker === undefined || worker === 0) && !untilStopped.aborted) {
     announce(server, config);
     await introduceRecoveryCode(server, (message) => log.warn(message));
   }
   return server;
 }
 
-async function serveAsWorker(config: Config, log: Logger, role: string): Promise<RunningServer> {
-  const server = await serve(config, log, workerIndex(role));
+async function serveAsWorker(
+  config: Config,
+  log: Logger,
+  untilStopped: AbortSignal,
+  role: string,
+): Promise<RunningServer> {
+  const server = await serve(config, log, untilStopped, workerIndex(role));
   const { WORKER_READY } = await import('./worker_processes.ts');
   process.send?.(WORKER_READY);
   return server;
@@ -75,10 +87,10 @@ function announce(server: RunningServer, { tls, workers }: Config): void {
   const { grpcAddress, httpAddress, metricsAddress, dataDir } = server;
   const scheme = tls === undefined ? 'http' : 'https';
   say(`passmanager is ready${workers > 1 ? `, with ${workers} processes` : ''}`);
-  say(`  gRPC                        ${scheme}://${grpcAddress.host}:${grpcAddress.port}`);
-  say(`  Connect, gRPC-Web           ${scheme}://${httpAddress.host}:${httpAddress.port}`);
+  say(`  gRPC                        ${scheme}://${authorityOf(grpcAddress)}`);
+  say(`  Connect, gRPC-Web           ${scheme}://${authorityOf(httpAddress)}`);
   if (metricsAddress !== undefined)
-    say(`  metrics                     http://${metricsAddress.host}:${metricsAddress.port}/metrics`);
+    say(`  metrics                     http://${authorityOf(metricsAddress)}/metrics`);
   say(
     `  data                        ${dataDir === undefined ? 'in the configured database' : resolve(dataDir)}`,
   );

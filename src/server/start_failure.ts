@@ -2,6 +2,7 @@
 import { resolve, sep } from 'node:path';
 import { DatabaseFault, toFault } from '../database/sqlstate.ts';
 import type { Config } from './config.ts';
+import { authorityOf } from './door.ts';
 
 type Settings = Pick<
   Config,
@@ -98,9 +99,9 @@ function addressProblem(error: SystemError, settings: Settings): string | undefi
   const [host, name] = listenerOf(error, settings);
   switch (code) {
     case 'EADDRINUSE':
-      return `${host}:${port} is taken: stop what listens there, another passmanager perhaps, or set ${name}`;
+      return `${authorityOf({ host, port: port ?? 0 })} is taken: stop what listens there, another passmanager perhaps, or set ${name}`;
     case 'EACCES':
-      return `${host}:${port} may not be listened on by this user: set ${name} to 1024 or more`;
+      return `${authorityOf({ host, port: port ?? 0 })} may not be listened on by this user: set ${name} to 1024 or more`;
     case 'EADDRNOTAVAIL':
     case 'ENOTFOUND':
     case 'EAI_AGAIN':

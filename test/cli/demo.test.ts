@@ -3,6 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { runDemo, SAMPLE, type Stage } from '../../src/cli/demo.ts';
+import { UnavailableError } from '../../src/client/node.ts';
+import { rejection } from '../support/rejection.ts';
 import { startTestServer, type TestServer } from '../support/test_server.ts';
 
 describe('the demonstration', () => {
@@ -18,6 +20,11 @@ describe('the demonstration', () => {
 
   const config = () => ({ ...server.config, grpcPort: server.running.grpcAddress.port });
 
+  it('is refused by a server that is away, on an address of IPv6, too', async () => {
+    const refused = await rejection(runDemo(SAMPLE, { ...config(), host: '::', grpcPort: 1 }, stage));
+    expect(refused).to.be.instanceOf(UnavailableError);
+  });
+
   it('imports the sample, changes the password, reads all and finds no clear text in the tables', async () => {
     const report = await runDemo(SAMPLE, config(), stage);
     expect(report.entries).to.equal(200);
@@ -30,6 +37,29 @@ describe('the demonstration', () => {
   it('leaves no account behind', async () => {
     expect(await server.database.query('select id from users')).to.deep.equal([]);
   });
+
+  it('needs no authority for the certificate of the configuration, registers by an invite of its own, and leaves none', async () => {
+    const fixtures = join(import.meta.dirname, '../fixtures/tls');
+    const byInvite = await startTestServer({
+      settings: {
+        PASSMANAGER_REGISTRATION: 'invite',
+        PASSMANAGER_TLS_CERT_FILE: join(fixtures, 'certificate.pem'),
+        PASSMANAGER_TLS_KEY_FILE: join(fixtures, 'key.pem'),
+      },
+    });
+    try {
+      const { grpcAddress } = byInvite.running;
+      const settings = { ...byInvite.config, grpcPort: grpcAddress.port };
+      const directory = await mkdtemp(join(tmpdir(), 'pm-demo-'));
+      const file = join(directory, 'export.csv');
+      await writeFile(file, 'name,url,username,password\none,https://a.example,someone,secret\n');
+      expect((await runDemo(file, settings, stage)).entries).to.equal(1);
+      await rm(directory, { recursive: true });
+      expect(await byInvite.database.query('select code_hash from invites')).to.deep.equal([]);
+    } finally {
+      await byInvite.stop();
+    }
+  }).timeout(60_000);
 
   it('would find a clear text if there were one', async () => {
     const directory = await mkdtemp(join(tmpdir(), 'pm-demo-'));

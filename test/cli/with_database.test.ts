@@ -3,10 +3,11 @@ import { join } from 'node:path';
 import { expect } from 'chai';
 import { withDatabase } from '../../src/cli/with_database.ts';
 import { startEmbeddedPostgres } from '../../src/database/embedded/embedded_postgres.ts';
+import { ClosedDataDirectoryError } from '../../src/database/embedded/errors.ts';
 import { previousBinaries } from '../../src/database/embedded/postgres_binaries.ts';
 import { KeyFileError } from '../../src/database/key_file.ts';
 import { DatabaseFault } from '../../src/database/sqlstate.ts';
-import { recordingLog, remove, temporaryDirectory } from '../support/embedded.ts';
+import { closedTo, recordingLog, remove, temporaryDirectory } from '../support/embedded.ts';
 import { rejection } from '../support/rejection.ts';
 import { createTestDatabase } from '../support/test_database.ts';
 import { databaseUrl } from '../support/test_server.ts';
@@ -35,6 +36,15 @@ describe('the database for a command', function () {
     );
     expect(await rejection(missing)).to.be.instanceOf(KeyFileError);
     await empty.drop();
+  });
+
+  it('is refused to a user that the data directory is closed to, who is not told that there is none', async () => {
+    const directory = temporaryDirectory();
+    const dataDir = join(directory, 'data');
+    mkdirSync(dataDir);
+    const refusal = await closedTo(directory, () => rejection(reach({ ...config, dataDir })));
+    expect(refusal).to.be.instanceOf(ClosedDataDirectoryError);
+    remove(directory);
   });
 
   it('is refused to a command that changes nothing while it is of the major version before', async () => {

@@ -1,6 +1,12 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { expect } from 'chai';
-import { createInvite, inviteHash, listInvites, revokeInvite } from '../../src/database/invites.ts';
+import {
+  createInvite,
+  forgetInvite,
+  inviteHash,
+  listInvites,
+  revokeInvite,
+} from '../../src/database/invites.ts';
 import { StatementWorld } from '../support/statement_world.ts';
 
 describe('invites', () => {
@@ -41,5 +47,15 @@ describe('invites', () => {
     expect(kept).to.have.length(1);
     expect(await revokeInvite(world.database, id)).to.equal(true);
     expect(await stateOf(id)).to.equal(undefined);
+  });
+
+  it('are forgotten by their code, used or not, and no other is', async () => {
+    const [used, other] = [await createInvite(world.database, 60), await createInvite(world.database, 60)];
+    await world.test.query('update invites set used_at = now() where code_hash = $1', [
+      inviteHash(used.code),
+    ]);
+    await forgetInvite(world.database, used.code);
+    expect(await stateOf(used.id)).to.equal(undefined);
+    expect(await stateOf(other.id)).to.equal('open');
   });
 });

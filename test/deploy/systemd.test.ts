@@ -3,12 +3,14 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { EXIT_BAD_CONFIGURATION, loadConfig } from '../../src/server/config.ts';
-import { CONFIG_VARIABLE } from '../../src/server/config_sources.ts';
+import { CONFIG_VARIABLE, DEFAULT_CONFIG_FILE, readConfig } from '../../src/server/config_sources.ts';
 import { remove, temporaryDirectory } from '../support/embedded.ts';
 
 const root = join(import.meta.dirname, '../..');
 const unit = join(root, 'deploy/systemd/passmanager.service');
 const ANALYZE = '/usr/bin/systemd-analyze';
+
+const withoutFile = ({ [CONFIG_VARIABLE]: _, ...settings }: Record<string, string>) => settings;
 
 describe('the systemd unit', () => {
   const text = readFileSync(unit, 'utf8');
@@ -29,8 +31,23 @@ describe('the systemd unit', () => {
     expect(settings[CONFIG_VARIABLE]).to.equal(
       `/etc/${values('ConfigurationDirectory')[0]}/passmanager.toml`,
     );
-    delete settings[CONFIG_VARIABLE];
-    expect(loadConfig(settings).dataDir).to.equal(`/var/lib/${values('StateDirectory')[0]}`);
+    expect(loadConfig(withoutFile(settings)).dataDir).to.equal(`/var/lib/${values('StateDirectory')[0]}`);
+  });
+
+  it('is installed by the README as it wants to be, and its commands find the database by the same file', () => {
+    const readme = readFileSync(join(root, 'README.md'), 'utf8');
+    const block = /^```sh\n(sudo useradd [\s\S]*?)^```$/m.exec(readme)![1]!;
+    const settings = Object.fromEntries(values('Environment').map((setting) => setting.split('=')));
+    const file = settings[CONFIG_VARIABLE]!;
+    expect(block)
+      .to.include(`useradd --system ${values('User')[0]}\n`)
+      .and.to.include(`tee ${file}\n`);
+    expect(block).to.include(`--config ${file} `).and.to.include('cp deploy/systemd/passmanager.service ');
+    const [, line] = /echo '(.+)' \|/.exec(block)!;
+    const directory = temporaryDirectory();
+    writeFileSync(join(directory, DEFAULT_CONFIG_FILE), `${line}\n`);
+    expect(readConfig({}, directory).dataDir).to.equal(loadConfig(withoutFile(settings)).dataDir);
+    remove(directory);
   });
 
   it('has the certificate read again, and does not start again what is not configured well', () => {

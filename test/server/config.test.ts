@@ -69,6 +69,13 @@ describe('the configuration', () => {
     expect(problemsOf({ PASSMANAGER_GRPC_PORT: '0', PASSMANAGER_HTTP_PORT: '0' })).to.deep.equal([]);
   });
 
+  it('refuses the port of a door for the metrics', () => {
+    expect(problemsOf({ PASSMANAGER_METRICS_ADDRESS: '127.0.0.1:8080' })).to.have.length(1);
+    expect(problemsOf({ PASSMANAGER_METRICS_ADDRESS: '127.0.0.2:8080' })).to.deep.equal([]);
+    const free = { PASSMANAGER_HTTP_PORT: '0', PASSMANAGER_METRICS_ADDRESS: '127.0.0.1:0' };
+    expect(problemsOf(free)).to.deep.equal([]);
+  });
+
   it('refuses the PROXY protocol of nobody', () => {
     expect(problemsOf({ PASSMANAGER_PROXY_HEADER: 'proxy-protocol' })).to.have.length(1);
     const settings = {

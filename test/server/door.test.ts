@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { DEFAULT_DOOR_LIMITS, peerAddress } from '../../src/server/door.ts';
+import { authorityOf, DEFAULT_DOOR_LIMITS, peerAddress } from '../../src/server/door.ts';
 
 describe('peerAddress', () => {
   it('writes an IPv4 address inside IPv6 as plain IPv4, so that a rate limit counts both as one', () => {
@@ -13,6 +13,14 @@ describe('peerAddress', () => {
 
   it('has a word for a peer that is gone', () => {
     expect(peerAddress(undefined)).to.equal('unknown');
+  });
+});
+
+describe('authorityOf', () => {
+  it('puts an IPv6 address in brackets and leaves others as they are', () => {
+    expect(authorityOf({ host: '::1', port: 1 })).to.equal('[::1]:1');
+    expect(authorityOf({ host: '127.0.0.1', port: 1 })).to.equal('127.0.0.1:1');
+    expect(authorityOf({ host: 'localhost', port: 1 })).to.equal('localhost:1');
   });
 });
 

@@ -279,7 +279,7 @@ describe('the process', function () {
           await new Promise((resolve) => setTimeout(resolve, 100));
           await goOn();
           expect(await server.exited, server.output).to.equal(0);
-          expect(server.output).not.to.include('did not start');
+          expect(server.output).not.to.include('did not start').and.not.to.include('gRPC-Web');
         });
       }
     });

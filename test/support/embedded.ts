@@ -1,6 +1,6 @@
 /** What the tests of the embedded PostgreSQL share: data directories, child servers, and a look at its processes. */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -35,6 +35,19 @@ export async function usedDataDirectory(): Promise<string> {
   const dataDir = join(temporaryDirectory(), 'data');
   await (await startEmbeddedPostgres({ dataDir, log: recordingLog() })).stop();
   return dataDir;
+}
+
+/** Does `work` as a user that `directory` is closed to. */
+export async function closedTo<T>(directory: string, work: () => T | Promise<T>): Promise<T> {
+  const { mode } = statSync(directory);
+  chmodSync(directory, 0);
+  if (isRoot) process.seteuid!(ORDINARY_ID);
+  try {
+    return await work();
+  } finally {
+    if (isRoot) process.seteuid!(0);
+    chmodSync(directory, mode);
+  }
 }
 
 /** One statement on a connection of its own. */

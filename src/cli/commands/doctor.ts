@@ -48,7 +48,9 @@ const parseUrl = (text: string): string => {
 /** The command. */
 export function doctorCommand(context: CliContext): Command {
   return new Command('doctor')
-    .description('look for what is wrong or will be, say what it means and what to do; changes nothing')
+    .description(
+      'look for what is wrong or will be, say what it means and what to do; leaves nothing changed',
+    )
     .addOption(new Option('--json', 'print JSON'))
     .addOption(
       new Option('--url <url>', 'the address at which clients reach the server, through a proxy').argParser(
@@ -81,9 +83,10 @@ Examples: passmanager doctor
       if (options.json === true) context.print({ checks }, true, () => []);
       else {
         const count = (state: CheckState) => checks.filter((check) => check.state === state).length;
+        const counted = (state: CheckState) => `${count(state)} ${state}${count(state) === 1 ? '' : 's'}`;
         terminal.say();
         terminal.say(
-          `${count('good')} good, ${count('warning')} warnings, ${count('failure')} failures, ${count('skipped')} not looked at`,
+          `${count('good')} good, ${counted('warning')}, ${counted('failure')}, ${count('skipped')} not looked at`,
         );
       }
       context.exitCode = exitCodeOf(checks);

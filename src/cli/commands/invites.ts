@@ -67,7 +67,7 @@ export function invitesCommand(context: CliContext): Command {
         return done;
       });
       if (!isRevoked)
-        throw new NoSuchInviteError('there is no open invite of this id: passmanager invites list');
+        throw new NoSuchInviteError('there is no open invite of this id: see npx passmanager invites list');
       context.terminal.say('The invite is revoked.');
     });
   return invites;

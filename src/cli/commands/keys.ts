@@ -167,11 +167,11 @@ function describeStatus({
     opens ? `The key file ${keyFile} opens them.` : `They do not open: ${reason}`,
     hasRecoveryCode
       ? 'There is a recovery code.'
-      : 'There is no recovery code: make one with passmanager keys recovery-code',
+      : 'There is no recovery code: make one with npx passmanager keys recovery-code',
     ...(rowsUnderOtherKeys === 0
       ? []
       : [
-          `${rowsUnderOtherKeys} rows are sealed under an earlier key: passmanager keys rotate seals them again.`,
+          `${rowsUnderOtherKeys} rows are sealed under an earlier key: npx passmanager keys rotate seals them again.`,
         ]),
   ];
 }

@@ -37,7 +37,7 @@ export interface SessionRow {
 /** An id that names no account. */
 class NoSuchUserError extends Error {
   constructor() {
-    super('there is no account of this id: passmanager users list');
+    super('there is no account of this id: see npx passmanager users list');
     this.name = 'NoSuchUserError';
   }
 }

@@ -43,13 +43,13 @@ async function ownBackup({ database, now }: Subject): Promise<Finding> {
   if (at === undefined)
     return warning(
       'none was made, and the server makes none by itself',
-      'Set PASSMANAGER_BACKUP_DIR and PASSMANAGER_BACKUP_PASSPHRASE_FILE, or run passmanager backup now and then.',
+      'Set PASSMANAGER_BACKUP_DIR and PASSMANAGER_BACKUP_PASSPHRASE_FILE, or run npx passmanager backup now and then.',
     );
   const hours = (now - at.getTime()) / HOUR_MS;
   const text = `the server makes none by itself; the last was made ${hours.toFixed(1)} hours ago`;
   return hours <= OWN_BACKUP_HOURS
     ? good(text)
-    : warning(text, 'Run passmanager backup once a week at least, by a timer perhaps.');
+    : warning(text, 'Run npx passmanager backup once a week at least, by a timer perhaps.');
 }
 
 async function scheduled(backup: BackupSettings, { config, url, now }: Subject): Promise<Finding> {

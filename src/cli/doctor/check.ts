@@ -51,6 +51,13 @@ export const failure = (detail: string, advice: string): Finding => ({ state: 'f
 /** Not looked at; `detail` says why. */
 export const skipped = (detail: string): Finding => ({ state: 'skipped', detail, advice: '' });
 
+/** What to do about files of the server that another user looks for. */
+export const OTHER_USER = 'Run the doctor as the user that the server runs as, or as root.';
+
+/** Why a file was not found: it may be there where this user may not look. */
+export const closedOrMissing = ({ code }: NodeJS.ErrnoException): 'closed' | undefined =>
+  code === 'EACCES' ? 'closed' : undefined;
+
 /** How long one check may take, in milliseconds. */
 const PATIENCE_MS = 20_000;
 

@@ -35,7 +35,7 @@ export const DATABASE_CHECKS: readonly Check[] = [
         return failure(
           databaseProblem || 'the database does not answer',
           config.databaseUrl === undefined
-            ? 'Start the server once (npm start) and see its log.'
+            ? 'Do as it says; what PostgreSQL says is in postgres/postgres.log of the data directory.'
             : 'See whether PostgreSQL runs and PASSMANAGER_DATABASE_URL is right.',
         );
       const times: number[] = [];

@@ -2,7 +2,7 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { logIn, registerUser } from '../../client/node.ts';
 import type { Database } from '../../database/database.ts';
-import { createInvite, inviteHash } from '../../database/invites.ts';
+import { createInvite, forgetInvite } from '../../database/invites.ts';
 import { BACKUP_WARNINGS } from '../../server/backup_schedule.ts';
 import { WRITES_REFUSED } from '../../server/readiness.ts';
 import { BACKUP_ADVICE } from './backup_checks.ts';
@@ -140,8 +140,7 @@ async function roundTrip(door: DoorClient, { config, database, url }: Subject): 
     close();
     if (userId !== undefined && !isRegistered)
       await database!.writes.execute('delete from audit_events where user_id = $1', [userId]);
-    if (invite !== undefined)
-      await database!.writes.execute('delete from invites where code_hash = $1', [inviteHash(invite.code)]);
+    if (invite !== undefined) await forgetInvite(database!, invite.code);
   }
 }
 

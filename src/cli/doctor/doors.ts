@@ -15,6 +15,7 @@ import { credentials } from '@grpc/grpc-js';
 import { createGrpcTransport, markConfidential, type VaultTransport } from '../../client/node.ts';
 import { clientAddressesOf } from '../../server/client_address.ts';
 import type { Config } from '../../server/config.ts';
+import { authorityOf } from '../../server/door.ts';
 import { openRelay } from './relay.ts';
 
 /** A way to a server. */
@@ -24,7 +25,11 @@ export interface DoorClient {
   transport(): Promise<{ readonly transport: VaultTransport; close(): void }>;
 }
 
-type Places = Pick<Config, 'host' | 'grpcPort' | 'httpPort' | 'tls' | 'trustedProxies' | 'proxyHeader'>;
+/** Where the doors are and what they want of those who come. */
+export type Places = Pick<
+  Config,
+  'host' | 'grpcPort' | 'httpPort' | 'tls' | 'trustedProxies' | 'proxyHeader'
+>;
 
 /** The gRPC door, or the server behind `url`. */
 export function grpcDoor(config: Places, url: string | undefined): DoorClient {
@@ -124,8 +129,7 @@ async function wayTo(
 /** Where a door is reached from this machine: one that listens everywhere, at loopback. */
 export function doorUrl({ host, tls }: Pick<Config, 'host' | 'tls'>, port: number): string {
   const address = host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host;
-  const name = address.includes(':') ? `[${address}]` : address;
-  return `${tls === undefined ? 'http' : 'https'}://${name}:${port}`;
+  return `${tls === undefined ? 'http' : 'https'}://${authorityOf({ host: address, port })}`;
 }
 
 /**

@@ -3,7 +3,7 @@ import { X509Certificate } from 'node:crypto';
 import { readFile, stat } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { parseNetwork } from '../../server/client_address.ts';
-import { isLoopback } from '../../server/config.ts';
+import { isLoopback, isReached } from '../../server/config.ts';
 import { readTlsFiles } from '../../server/tls.ts';
 import { type Check, type Finding, failure, good, skipped, warning } from './check.ts';
 import { certificateShownAt } from './shown_certificate.ts';
@@ -77,7 +77,7 @@ export const EXPOSURE_CHECKS: readonly Check[] = [
   {
     name: 'registration',
     look: ({ config }) =>
-      config.registration === 'open' && (!isLoopback(config.host) || config.trustedProxies.length > 0)
+      config.registration === 'open' && isReached(config)
         ? warning(
             'anybody who reaches the server may make an account',
             'Set PASSMANAGER_REGISTRATION=invite, unless that is what you want.',

@@ -2,14 +2,16 @@
 import { stat } from 'node:fs/promises';
 import { countUnderOtherKeys } from '../../database/key_rotation.ts';
 import { readKeyStatus } from '../../database/server_keys.ts';
-import { type Check, databaseCheck, failure, good, warning } from './check.ts';
+import { type Check, closedOrMissing, databaseCheck, failure, good, OTHER_USER, warning } from './check.ts';
 
 /** A failure is what the server does not start with. */
 export const KEY_CHECKS: readonly Check[] = [
   {
     name: 'key_file',
     look: async ({ keyFile }) => {
-      const found = await stat(keyFile).catch(() => undefined);
+      const found = await stat(keyFile).catch(closedOrMissing);
+      if (found === 'closed')
+        return failure(`${keyFile} is closed to this user, whether it is there or not`, OTHER_USER);
       if (found === undefined)
         return failure(
           `${keyFile} is missing: the server does not start without it`,

@@ -7,7 +7,7 @@ import { dirname, resolve } from 'node:path';
 import { clustersSetAside } from '../../database/embedded/embedded_postgres.ts';
 import { isBelow, oldestNode } from '../../server/package.ts';
 import { formatBytes } from '../table.ts';
-import { type Check, failure, good, skipped, warning } from './check.ts';
+import { type Check, closedOrMissing, failure, good, OTHER_USER, skipped, warning } from './check.ts';
 import { serverProcess } from './server_process.ts';
 
 /** Below these versions, as below the oldest Node, a stranger can end the process from outside. */
@@ -60,7 +60,9 @@ export const MACHINE_CHECKS: readonly Check[] = [
   {
     name: 'data_directory',
     look: async ({ config }) => {
-      const found = await stat(config.dataDir).catch(() => undefined);
+      // Only who may look into it finds the dot.
+      const found = await stat(`${config.dataDir}/.`).catch(closedOrMissing);
+      if (found === 'closed') return failure(`${resolve(config.dataDir)} is closed to this user`, OTHER_USER);
       if (found === undefined)
         return failure(
           `${resolve(config.dataDir)} does not exist`,

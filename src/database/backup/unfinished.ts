@@ -12,6 +12,9 @@ const STALE_MS = 600_000;
 /** A name beside `path` that nobody else writes under. */
 export const unfinishedPath = (path: string): string => `${path}.${randomBytes(6).toString('hex')}.part`;
 
+/** The name that a file of unfinishedPath is to have once it is whole; any other path as it is. */
+export const publishedPath = (path: string): string => path.replace(/\.[0-9a-f]{12}\.part$/, '');
+
 /**
  * Removes the unfinished files of a directory that nobody writes any more and whose name, once whole, would have been
  * one of `isOurs`. `now`: milliseconds since 1970. Throws what readdir does.

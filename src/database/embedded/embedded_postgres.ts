@@ -9,6 +9,7 @@ import { type Account, chooseAccount } from './account.ts';
 import { prepareCluster } from './cluster.ts';
 import { lockDataDirectory } from './data_directory_lock.ts';
 import {
+  ClosedDataDirectoryError,
   DiskFullError,
   EmbeddedPostgresError,
   ForeignVersionError,
@@ -99,10 +100,17 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
   }
 }
 
-/** Whether a server has ever started on this data directory. */
+/** Whether a server has ever started on this data directory. Throws ClosedDataDirectoryError where this user may not look. */
 export function hasEmbeddedDatabase(dataDir: string): boolean {
   const { cluster, next } = layoutOf(dataDir);
-  return [cluster, next].some((path) => existsSync(join(path, 'PG_VERSION')));
+  return [cluster, next].some((path) => {
+    try {
+      return statSync(join(path, 'PG_VERSION'), { throwIfNoEntry: false }) !== undefined;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'EACCES') throw new ClosedDataDirectoryError(dataDir);
+      return false;
+    }
+  });
 }
 
 /** The clusters of earlier major versions that were set aside, as absolute paths. */

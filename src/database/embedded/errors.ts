@@ -31,6 +31,16 @@ export class DataDirectoryInUseError extends EmbeddedPostgresError {
   }
 }
 
+/** The data directory belongs to somebody else. */
+export class ClosedDataDirectoryError extends EmbeddedPostgresError {
+  constructor(dataDir: string) {
+    super(
+      `the data directory ${dataDir} is closed to this user: do this as the user that the server runs as, or as root`,
+    );
+    this.name = 'ClosedDataDirectoryError';
+  }
+}
+
 /** The data directory was made by a major version of PostgreSQL that this program does not go on from. */
 export class ForeignVersionError extends EmbeddedPostgresError {
   constructor(dataDir: string, found: string, ours: string) {

@@ -3,6 +3,7 @@ import { chmod, rename, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
+import { OTHER_USER } from '../../../src/cli/doctor/check.ts';
 import { KEY_CHECKS } from '../../../src/cli/doctor/key_checks.ts';
 import { type Database, openDatabase } from '../../../src/database/database.ts';
 import {
@@ -12,6 +13,7 @@ import {
   stageSealingKey,
 } from '../../../src/database/server_keys.ts';
 import { look, subjectOf } from '../../support/doctor.ts';
+import { closedTo, remove, temporaryDirectory } from '../../support/embedded.ts';
 import { insertRow, sampleUser } from '../../support/sample_rows.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/test_database.ts';
 
@@ -49,6 +51,14 @@ describe('the checks of the keys', () => {
     expect((await check('key_file')).advice).to.contain('keys recover');
     expect(await check('server_keys')).to.include({ state: 'failure' });
     await rename(`${keyFile}.away`, keyFile);
+  });
+
+  it('take a key file that this user may not see for no lost one', async () => {
+    const directory = temporaryDirectory();
+    const subject = subjectOf({}, { database, keyFile: join(directory, 'key') });
+    const found = await closedTo(directory, () => look(KEY_CHECKS, 'key_file', subject));
+    expect(found).to.include({ state: 'failure', advice: OTHER_USER });
+    remove(directory);
   });
 
   it('warn until a recovery code was made', async () => {

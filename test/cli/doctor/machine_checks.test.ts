@@ -1,9 +1,10 @@
 import { chmodSync, mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
+import { OTHER_USER } from '../../../src/cli/doctor/check.ts';
 import { MACHINE_CHECKS } from '../../../src/cli/doctor/machine_checks.ts';
 import { look, subjectOf } from '../../support/doctor.ts';
-import { remove, temporaryDirectory } from '../../support/embedded.ts';
+import { closedTo, remove, temporaryDirectory } from '../../support/embedded.ts';
 
 describe('the checks of the machine', () => {
   const directory = temporaryDirectory();
@@ -23,6 +24,11 @@ describe('the checks of the machine', () => {
     expect(open.advice).to.contain(`chmod 700 ${dataDir}`);
     chmodSync(dataDir, 0o700);
     expect(await check('data_directory')).to.include({ state: 'good', advice: '' });
+  });
+
+  it('find a data directory that is closed to this user', async () => {
+    const found = await closedTo(directory, () => check('data_directory'));
+    expect(found).to.include({ state: 'failure', advice: OTHER_USER });
   });
 
   it('find a database of an earlier major version that is kept', async () => {

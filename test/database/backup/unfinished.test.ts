@@ -1,7 +1,7 @@
 import { mkdirSync, readdirSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
-import { removeUnfinished, unfinishedPath } from '../../../src/database/backup/unfinished.ts';
+import { publishedPath, removeUnfinished, unfinishedPath } from '../../../src/database/backup/unfinished.ts';
 import { remove, temporaryDirectory } from '../../support/embedded.ts';
 
 describe('unfinished backups', () => {
@@ -38,6 +38,8 @@ describe('unfinished backups', () => {
 
   it('have names of their own', () => {
     expect(unfinishedPath('/x/a')).to.match(/^\/x\/a\.[0-9a-f]{12}\.part$/);
+    expect(publishedPath(unfinishedPath('/x/a'))).to.equal('/x/a');
+    expect(publishedPath('/x/a.part')).to.equal('/x/a.part');
     expect(unfinishedPath('/x/a')).not.to.equal(unfinishedPath('/x/a'));
   });
 });
