@@ -51,8 +51,9 @@ describe('invites', () => {
 
   it('are forgotten by their code, used or not, and no other is', async () => {
     const [used, other] = [await createInvite(world.database, 60), await createInvite(world.database, 60)];
-    await world.test.query('update invites set used_at = now() where code_hash = $1', [
+    await world.test.query('update invites set used_by = $2, used_at = now() where code_hash = $1', [
       inviteHash(used.code),
+      randomBytes(32),
     ]);
     await forgetInvite(world.database, used.code);
     expect(await stateOf(used.id)).to.equal(undefined);
