@@ -46,7 +46,7 @@ export type RpcHandler = (request: HttpRequest, response: HttpResponse, caller: 
 /** What the door adds to a request. */
 export interface Caller {
   /** The peer's address without port. */
-  readonly peerAddress: string;
+  readonly clientAddress: string;
   /** Headers for the answer, CORS for one. */
   readonly headers: Readonly<Record<string, string>>;
 }
@@ -62,7 +62,7 @@ export interface AdapterParts {
 /** One call on its way through the universal handlers. */
 interface Call {
   readonly requestId: string;
-  readonly peerAddress: string;
+  readonly clientAddress: string;
   readonly traceparent: string | undefined;
   /** Thrown in place of calling the RPC. */
   readonly refusal: RpcError | undefined;
@@ -113,7 +113,7 @@ function adapt(rpc: Rpc, handler: UniversalHandler, maxTimeoutMs: number, parts:
     const ask = async (content: Uint8Array, refusal: RpcError | undefined) => {
       const call: Call = {
         requestId: randomUUID(),
-        peerAddress: caller.peerAddress,
+        clientAddress: caller.clientAddress,
         traceparent: typeof traceparent === 'string' ? traceparent : undefined,
         refusal,
         reached: false,
@@ -190,8 +190,8 @@ function reach(context: HandlerContext): Omit<CallContext, 'signal'> {
   const call = context.values.get(callKey)!;
   call.reached = true;
   if (call.refusal !== undefined) throw connectError(call.refusal, context);
-  const { requestId, peerAddress, traceparent } = call;
-  return { requestId, peerAddress, traceparent, protocol: context.protocolName as CallContext['protocol'] };
+  const { requestId, clientAddress, traceparent } = call;
+  return { requestId, clientAddress, traceparent, protocol: context.protocolName as CallContext['protocol'] };
 }
 
 function isDeadline(reason: unknown): reason is ConnectError {

@@ -147,7 +147,6 @@ function clientOf(clients: ClientAddresses, peer: string, metadata: Metadata): s
 /** A call as the pipeline sees it. Built for every call, so id and signal, which few need, are made when asked for. */
 class GrpcCallContext implements CallContext {
   #requestId: string | undefined;
-  readonly #peer: string;
   readonly #clients: ClientAddresses;
   readonly #call: ServerUnaryCall<Buffer, Message>;
   #controller: AbortController | undefined;
@@ -155,12 +154,10 @@ class GrpcCallContext implements CallContext {
   constructor(call: ServerUnaryCall<Buffer, Message>, clients: ClientAddresses) {
     this.#call = call;
     this.#clients = clients;
-    // Asked at once: a connection that is closed is forgotten.
-    this.#peer = call.getPeer();
   }
 
-  get peerAddress(): string {
-    return clientOf(this.#clients, this.#peer, this.#call.metadata);
+  get clientAddress(): string {
+    return clientOf(this.#clients, this.#call.getPeer(), this.#call.metadata);
   }
 
   get protocol(): 'grpc' {
@@ -238,7 +235,7 @@ function serveStream(
     const { signal } = controller;
     const context = {
       requestId: randomUUID(),
-      peerAddress: clientOf(clients, call.getPeer(), call.metadata),
+      clientAddress: clientOf(clients, call.getPeer(), call.metadata),
       signal,
       protocol: 'grpc',
       traceparent: traceparentOf(call.metadata),

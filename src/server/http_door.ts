@@ -70,7 +70,7 @@ export async function createHttpDoor(options: HttpDoorOptions): Promise<Door> {
       // Not even an RPC without side effects: an answer to a GET is kept in caches and its request in histories.
       refuse(request, response, 405, { ...headers, allow: 'POST' });
     } else {
-      void handler(request, response, { peerAddress: clientOf(request), headers });
+      void handler(request, response, { clientAddress: clientOf(request), headers });
     }
   }
 

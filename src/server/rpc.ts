@@ -16,8 +16,8 @@ export const READ_OPTIONS: Partial<BinaryReadOptions> = { readUnknownFields: fal
 export interface CallContext {
   /** Names the call in logs; made by the door, never taken from the caller. */
   readonly requestId: string;
-  /** The client's address without port: the peer's, or whom a trusted proxy names. */
-  readonly peerAddress: string;
+  /** The client's address without port: the peer's, or whom a trusted proxy names. To be read before anything is waited for: a closed connection is forgotten. */
+  readonly clientAddress: string;
   /** Aborted when the caller goes away, the deadline passes or the server stops. It never cancels a write half-way. */
   readonly signal: AbortSignal;
   /** What the caller speaks. */

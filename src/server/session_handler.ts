@@ -100,18 +100,18 @@ export class SessionHandler implements HandlerOf<typeof SessionService> {
     this.#random = parts.random;
   }
 
-  startSession(request: StartSessionRequest, { peerAddress }: PublicCall) {
-    return this.#rateLimits.inTurn(peerAddress, () => this.#start(request, peerAddress));
+  startSession(request: StartSessionRequest, { clientAddress }: PublicCall) {
+    return this.#rateLimits.inTurn(clientAddress, () => this.#start(request, clientAddress));
   }
 
-  authenticateSession(request: AuthenticateSessionRequest, { peerAddress }: PublicCall) {
-    return this.#rateLimits.inTurn(peerAddress, () => this.#authenticate(request, peerAddress));
+  authenticateSession(request: AuthenticateSessionRequest, { clientAddress }: PublicCall) {
+    return this.#rateLimits.inTurn(clientAddress, () => this.#authenticate(request, clientAddress));
   }
 
   /** The same work for a known and an unknown name: both make decoy salts, fetch and open one row, and keep an attempt. */
-  async #start({ usernameHash, clientProtocol }: StartSessionRequest, peerAddress: string) {
+  async #start({ usernameHash, clientProtocol }: StartSessionRequest, clientAddress: string) {
     const lookup = this.#keys.usernameLookup(usernameHash);
-    await this.#rateLimits.beginHandshake(peerAddress, lookup);
+    await this.#rateLimits.beginHandshake(clientAddress, lookup);
     const { rows } = await this.#database.reads.execute(FIND_LOGIN, [lookup, ...this.#decoys.columns]);
     const user = rows[0] as LoginRow;
     const { srpVerifier, kdf, ...opened } = this.#openedOrDecoy(user);
@@ -144,10 +144,10 @@ export class SessionHandler implements HandlerOf<typeof SessionService> {
   }
 
   /** The attempt is consumed first, right or wrong; whatever is wrong costs the same arithmetic and answers the same. */
-  async #authenticate(request: AuthenticateSessionRequest, peerAddress: string) {
+  async #authenticate(request: AuthenticateSessionRequest, clientAddress: string) {
     const { usernameHash, ephemeralId, ephPublicA, clientProofM1, maximumRequests, expirySeconds } = request;
     const lookup = this.#keys.usernameLookup(usernameHash);
-    await this.#rateLimits.beforeProof(peerAddress, lookup);
+    await this.#rateLimits.beforeProof(clientAddress, lookup);
     const { rows } = await this.#database.writes.execute(CONSUME_LOGIN_ATTEMPT, [
       ephemeralId,
       ...this.#decoys.columns,
@@ -185,7 +185,7 @@ export class SessionHandler implements HandlerOf<typeof SessionService> {
       })
       .finally(() => privateB.fill(0));
     if (!genuine || !proof.ok) {
-      await this.#rateLimits.failed(peerAddress, lookup);
+      await this.#rateLimits.failed(clientAddress, lookup);
       throw notDecrypted();
     }
 
@@ -203,7 +203,7 @@ export class SessionHandler implements HandlerOf<typeof SessionService> {
       proof.sessionKey,
       maximum,
       expiry,
-      this.#rateLimits.succeeded(peerAddress, lookup, sessionId),
+      this.#rateLimits.succeeded(clientAddress, lookup, sessionId),
     );
     const { serverToClient } = sessionKeySet(session, proof.sessionKey);
     proof.sessionKey.fill(0);

@@ -64,12 +64,12 @@ export class UserHandler implements HandlerOf<typeof UserService> {
     this.#random = parts.random;
   }
 
-  async registerUser(request: RegisterUserRequest, { peerAddress }: PublicCall) {
+  async registerUser(request: RegisterUserRequest, { clientAddress }: PublicCall) {
     const { usernameHash, inviteCode } = request;
     if (this.#registration === 'closed') throw registrationRefused();
     const credentials = { ...request, kdf: request.kdf! };
     const lookup = this.#keys.usernameLookup(usernameHash);
-    await this.#rateLimits.beginHandshake(peerAddress, lookup);
+    await this.#rateLimits.beginHandshake(clientAddress, lookup);
     await this.#database.transaction(async (transaction) => {
       if (this.#registration === 'invite') await claimInvite(transaction.em, inviteCode, lookup);
       const id = await this.#insert(transaction.em, lookup, credentials);

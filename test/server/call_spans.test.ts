@@ -25,7 +25,7 @@ describe('the spans of calls', () => {
   const answer = {} as never;
   const context = (more: Partial<CallContext> = {}): CallContext => ({
     requestId: 'r1',
-    peerAddress: '192.0.2.7',
+    clientAddress: '192.0.2.7',
     signal: new AbortController().signal,
     protocol: 'connect',
     traceparent: undefined,

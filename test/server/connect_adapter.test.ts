@@ -53,7 +53,7 @@ describe('connectHandlers', () => {
     });
     server = createServer((request, response) => {
       void handlers.get(request.url!)!(request, response, {
-        peerAddress: 'a peer',
+        clientAddress: 'a peer',
         headers: { 'x-door': 'open' },
       });
     });
@@ -222,7 +222,7 @@ describe('connectHandlers', () => {
       it('gives each call the address of its peer and an id of its own', async () => {
         await user.registerUser({});
         await user.registerUser({});
-        expect(fakes.contexts.map(({ peerAddress }) => peerAddress)).to.deep.equal(['a peer', 'a peer']);
+        expect(fakes.contexts.map(({ clientAddress }) => clientAddress)).to.deep.equal(['a peer', 'a peer']);
         expect(fakes.contexts[0]!.requestId).to.not.equal(fakes.contexts[1]!.requestId);
       });
 

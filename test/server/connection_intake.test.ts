@@ -97,7 +97,7 @@ for (const [kind, tls] of [
       ending.push(() => proxy.close());
       const before = fakes.contexts.length;
       for (const transport of transportsTo(proxy.port)) await register(transport, headers);
-      return [...new Set(fakes.contexts.slice(before).map(({ peerAddress }) => peerAddress))];
+      return [...new Set(fakes.contexts.slice(before).map(({ clientAddress }) => clientAddress))];
     }
 
     async function rawPeer(): Promise<RawPeer> {
@@ -303,7 +303,7 @@ for (const [kind, tls] of [
             await once(stream, 'close');
           }
         }
-        expect(fakes.contexts.map(({ peerAddress }) => peerAddress)).to.deep.equal(
+        expect(fakes.contexts.map(({ clientAddress }) => clientAddress)).to.deep.equal(
           Array(3).fill('198.51.100.1'),
         );
       });

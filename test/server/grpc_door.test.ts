@@ -698,7 +698,9 @@ describe('the gRPC door', () => {
       await register(client);
       const watch = watchEntries(client, 1n);
       await eventually(() => watch.messages.length === 1);
-      expect(fakes.contexts.map(({ peerAddress }) => peerAddress)).to.deep.equal(Array(3).fill('127.0.0.1'));
+      expect(fakes.contexts.map(({ clientAddress }) => clientAddress)).to.deep.equal(
+        Array(3).fill('127.0.0.1'),
+      );
       expect(new Set(fakes.contexts.map(({ requestId }) => requestId)).size).to.equal(3);
     });
 
@@ -757,7 +759,7 @@ describe('the gRPC door', () => {
       const trusted = credentials.createSsl(await readFile(join(fixtures, 'certificate.pem')));
       const client = grpcClient({}, trusted);
       expect((await register(client)).usernameHash).to.have.length(32);
-      expect(fakes.contexts[0]!.peerAddress).to.equal('127.0.0.1');
+      expect(fakes.contexts[0]!.clientAddress).to.equal('127.0.0.1');
       const clear = await call(grpcClient(), REGISTER, registration(32), 1000);
       expect(clear.error?.code).to.be.oneOf([status.UNAVAILABLE, status.DEADLINE_EXCEEDED]);
       const silent = await RawPeer.connect(door.address.port);

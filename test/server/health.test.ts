@@ -35,7 +35,7 @@ describe('healthRpcs', () => {
   const request = (service: string) => create(HealthCheckRequestSchema, { service });
   const context = () => ({
     requestId: 'r',
-    peerAddress: 'p',
+    clientAddress: 'p',
     signal: aborter.signal,
     protocol: 'grpc' as const,
     traceparent: undefined,

@@ -598,7 +598,7 @@ describe('the HTTP door', () => {
           ErrorCode.TOO_MANY_REQUESTS,
         );
       }
-      expect(new Set(fakes.contexts.map(({ peerAddress }) => peerAddress))).to.deep.equal(
+      expect(new Set(fakes.contexts.map(({ clientAddress }) => clientAddress))).to.deep.equal(
         new Set(['127.0.0.1']),
       );
     });
@@ -635,7 +635,7 @@ describe('the HTTP door', () => {
         peer.write(body);
         await peer.receive(new RegExp(`(HTTP/1\\.1 200 .*){${index + 1}}`, 's'));
       }
-      expect(fakes.contexts[0]!.peerAddress).to.equal('127.0.0.1');
+      expect(fakes.contexts[0]!.clientAddress).to.equal('127.0.0.1');
       expect(lines.filter((line) => line.includes('"level":50'))).to.have.length(0);
     });
   });

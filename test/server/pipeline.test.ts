@@ -25,7 +25,7 @@ const parts = {
 
 const context: CallContext = {
   requestId: 'r1',
-  peerAddress: '127.0.0.1',
+  clientAddress: '127.0.0.1',
   signal: new AbortController().signal,
   protocol: 'grpc',
   traceparent: undefined,

@@ -44,7 +44,7 @@ const newEntry = () => ({ entryId: randomUUID() as string, entryName: bytes(93),
 
 const CONTEXT: CallContext = {
   requestId: 'x',
-  peerAddress: '127.0.0.1',
+  clientAddress: '127.0.0.1',
   signal: new AbortController().signal,
   protocol: 'grpc',
   traceparent: undefined,

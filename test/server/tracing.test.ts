@@ -294,7 +294,7 @@ describe('tracing', function () {
     const [rpc] = tracing.traced([{ ...template!, call: async () => answer } as UnaryRpc]) as UnaryRpc[];
     const context: CallContext = {
       requestId: 'r',
-      peerAddress: 'p',
+      clientAddress: 'p',
       signal: new AbortController().signal,
       protocol: 'grpc',
       traceparent: undefined,
