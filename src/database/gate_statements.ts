@@ -32,11 +32,6 @@ export const unexpired = (
 export const changeOpen = (alias: string): string => `(${alias}.change_session_id is not null
     and ${alias}.change_expires_at > clock_timestamp() and ${alias}.change_opened_at < ${LATEST_SEEN})`;
 
-/** A session of user `u` that lives: not expired, not spent; one of a password change only while that change is open. */
-const sessionLives = (open: string): string => `u.id = $2 and s.id = $1 and s.user_id = u.id
-    and ${unexpired('s')}
-    and (s.kind = 1 or (${open} and u.change_session_id = s.id))`;
-
 /** RFC 4303 §3.4.3 with its window. CASE, because PostgreSQL may evaluate AND in any order. */
 const NUMBER_IS_NEW = `case
       when $3::bigint > s.highest_request_number then true
@@ -57,10 +52,18 @@ const SPEND = `update login_sessions as s set
 
 const READ_OPEN = changeOpen('u');
 
+/** A log-in session of user `u` that lives: not expired, not spent. */
+const LOGIN_LIVES = `u.id = $2 and s.id = $1 and s.user_id = u.id and s.kind = 1 and ${unexpired('s')}`;
+
+/** A session of user `u` that lives; one of a password change only while that change is open. */
+const SESSION_LIVES = `u.id = $2 and s.id = $1 and s.user_id = u.id
+    and ${unexpired('s')}
+    and (s.kind = 1 or (${READ_OPEN} and u.change_session_id = s.id))`;
+
 /** What the work of a read sees of the user and of what the session may do. */
 const GATE_COLUMNS = `${READ_OPEN} as change_open, not ${READ_OPEN} as admitted, u.revision, u.history_id`;
 
-/** A sealed read in its two forms. */
+/** A read by a log-in session, in its two forms. Both answer `gate_change_open`, whether a password change is open. */
 export interface GatedRead {
   /** Spends the number. */
   readonly text: string;
@@ -74,20 +77,19 @@ export interface GatedRead {
  * CTE named `result`.
  */
 export function gatedRead(work: string): GatedRead {
-  const select = `select gate.kind as gate_kind, gate.request_count as gate_request_count,
-  gate.change_open as gate_change_open, result.*
+  const select = `select gate.change_open as gate_change_open, result.*
 from gate left join result on true`;
   return {
     text: `with gate as (
   ${SPEND}
   from users u
-  where ${sessionLives(READ_OPEN)}
+  where ${LOGIN_LIVES}
     and ${NUMBER_IS_NEW}
-  returning s.kind, s.request_count, ${GATE_COLUMNS}
+  returning ${GATE_COLUMNS}
 ), ${work}\n${select}`,
     unspentText: `with gate as materialized (
-  select s.kind, s.request_count, ${GATE_COLUMNS} from login_sessions s, users u
-  where ${sessionLives(READ_OPEN)} and $3::bigint is not null
+  select ${GATE_COLUMNS} from login_sessions s, users u
+  where ${LOGIN_LIVES} and $3::bigint is not null
 ), ${work}\n${select}`,
   };
 }
@@ -97,15 +99,15 @@ from gate left join result on true`;
  * update that joins. While a password change is open the row comes along and the gate throws it away.
  */
 export function gatedRowRead(columns: string, join: string): GatedRead {
-  const answer = `s.kind as gate_kind, s.request_count as gate_request_count, ${READ_OPEN} as gate_change_open, ${columns}`;
+  const answer = `${READ_OPEN} as gate_change_open, ${columns}`;
   return {
     text: `${SPEND}
   from users u ${join}
-  where ${sessionLives(READ_OPEN)}
+  where ${LOGIN_LIVES}
     and ${NUMBER_IS_NEW}
   returning ${answer}`,
     unspentText: `select ${answer} from login_sessions s, users u ${join}
-  where ${sessionLives(READ_OPEN)} and $3::bigint is not null`,
+  where ${LOGIN_LIVES} and $3::bigint is not null`,
   };
 }
 
@@ -147,9 +149,9 @@ from users where id = $1 for no key update`;
 /** Spends a number inside a transaction that holds the account's lock, and names that transaction. */
 export const SPEND_IN_TRANSACTION = `${SPEND}
   from users u
-  where ${sessionLives(READ_OPEN)}
+  where ${SESSION_LIVES}
     and ${NUMBER_IS_NEW}
-  returning s.kind, s.request_count, pg_current_xact_id()::text as transaction_id`;
+  returning s.request_count, pg_current_xact_id()::text as transaction_id`;
 
 /** Whether a transaction committed, of which the connection may have died. $1 its name. */
 export const HAS_COMMITTED = `select pg_xact_status($1::text::xid8) = 'committed' as committed`;

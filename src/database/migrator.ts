@@ -45,10 +45,10 @@ class MigratorInTransaction extends Migrator {
 
 /**
  * Runs the migrations that are missing, all or none. MikroORM takes no lock: the one transaction of the run holds it, and
- * reads what was executed after it got it. Throws NewerSchemaError before anything is changed.
+ * reads what was executed after it got it. How many they were. Throws NewerSchemaError before anything is changed.
  */
-export async function migrate(database: Database): Promise<void> {
-  await database.transaction(async ({ em, execute }) => {
+export async function migrate(database: Database): Promise<number> {
+  return database.transaction(async ({ em, execute }) => {
     // Waiting for another replica's run, and one's own, take as long as the data needs.
     for (const limit of ['statement_timeout', 'lock_timeout', 'idle_in_transaction_session_timeout']) {
       await execute(`set local ${limit} = 0`, []);
@@ -59,5 +59,6 @@ export async function migrate(database: Database): Promise<void> {
     const unknown = unknownMigrations(executed.map(({ name }) => name));
     if (unknown.length > 0) throw new NewerSchemaError(unknown);
     if (executed.length < migrations.length) await migrator.upAll();
+    return migrations.length - executed.length;
   });
 }

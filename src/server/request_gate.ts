@@ -88,23 +88,19 @@ type Outcome<T> = { readonly transactionId: string } & (
 );
 
 interface GateRow extends Row {
-  readonly gate_kind: number;
-  readonly gate_request_count: bigint;
   readonly gate_change_open: boolean;
 }
 
-/** What the session may do with the RPC, decided by its access rule once the number is spent. Undefined: go on. */
-function refusal(
-  call: SealedCall,
-  kind: number,
-  requestCount: bigint,
-  changeOpen: boolean,
-): RpcFailure | undefined {
+/**
+ * What the session may do with the RPC, decided by its access rule once the number is spent. Undefined: go on. `requestCount`:
+ * how many it has spent; a read does not know, and no read wants the first.
+ */
+function refusal(call: SealedCall, changeOpen: boolean, requestCount?: bigint): RpcFailure | undefined {
   switch (call.access) {
     case Access.ANY_SESSION:
       return undefined;
     case Access.PASSWORD_CHANGE_SESSION:
-      return kind === SESSION_KIND_PASSWORD_CHANGE ? undefined : passwordChangeInProgress();
+      return call.session.kind === SESSION_KIND_PASSWORD_CHANGE ? undefined : passwordChangeInProgress();
     case Access.LOGIN_SESSION_FIRST_REQUEST:
       if (changeOpen) return passwordChangeInProgress();
       return call.requestNumber === 0n && requestCount === 1n ? undefined : requestNumberNotZero();
@@ -135,18 +131,19 @@ export class RequestGate {
     this.#database = database;
   }
 
-  /** Spends the number of a request whose payload is refused. In a change session it renews the change like any other. */
+  /** Spends the number of a request whose payload is refused. */
   async spend(call: SealedCall): Promise<void> {
-    if (call.session.kind === SESSION_KIND_PASSWORD_CHANGE) await this.transaction(call, async () => {});
-    else await this.read(call, ACCOUNT_REVISION, []);
+    await this.read(call, ACCOUNT_REVISION, []);
   }
 
   /**
    * Runs a sealed read. Its rows; none when there is no result. Does not wait for the disk: what a crash can lose is
-   * only that a read may be read again. While the database cannot write, reads go on with the window in memory.
+   * only that a read may be read again. While the database cannot write, reads go on with the window in memory. In the
+   * session of a password change there is nothing to read by this: its number is spent, which renews the change.
    */
   async read(call: SealedCall, statement: GatedRead, parameters: readonly unknown[]): Promise<Row[]> {
     this.#refuseSeenWhileDegraded(call);
+    if (call.session.kind === SESSION_KIND_PASSWORD_CHANGE) return this.transaction(call, async () => []);
     const values = this.#parameters(call, parameters);
     try {
       return this.#admitted(call, (await this.#database.reads.execute(statement.text, values)).rows);
@@ -227,12 +224,12 @@ export class RequestGate {
     const account = await lockAccount(transaction, userId);
     if (account === undefined) throw notDecrypted();
     const { rows } = await transaction.execute(SPEND_IN_TRANSACTION, this.#parameters(call, []));
-    const spent = rows[0] as { kind: number; request_count: bigint; transaction_id: string } | undefined;
+    const spent = rows[0] as { request_count: bigint; transaction_id: string } | undefined;
     if (spent === undefined) throw notDecrypted();
     const transactionId = spent.transaction_id;
-    if (spent.kind === SESSION_KIND_PASSWORD_CHANGE)
+    if (call.session.kind === SESSION_KIND_PASSWORD_CHANGE)
       await transaction.execute(RENEW_CHANGE, [userId, sessionId]);
-    const refused = refusal(call, spent.kind, spent.request_count, account.change_open);
+    const refused = refusal(call, account.change_open, spent.request_count);
     if (refused !== undefined) return { transactionId, failure: refused };
     try {
       return { transactionId, value: await transaction.savepoint(() => work(transaction, account)) };
@@ -269,7 +266,7 @@ export class RequestGate {
     const gate = rows[0] as GateRow | undefined;
     if (gate === undefined) throw notDecrypted();
     call.spent = true;
-    const refused = refusal(call, gate.gate_kind, gate.gate_request_count, gate.gate_change_open);
+    const refused = refusal(call, gate.gate_change_open);
     if (refused !== undefined) throw refused;
     return [...rows];
   }

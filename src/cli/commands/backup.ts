@@ -36,7 +36,7 @@ Examples: passmanager backup /backups/today.pmbackup --passphrase-file ~/backup-
     )
     .action(async (file: string, options: Options, command: Command) => {
       const config = context.config();
-      const passphrase = await readPassphrase(options.passphraseFile, command);
+      const passphrase = await readPassphrase(options.passphraseFile, command, terminal);
       const { done, milliseconds } = await timed(() =>
         interruptible((signal) =>
           withConnection(config, (connection) =>
@@ -67,7 +67,7 @@ Examples: passmanager backup /backups/today.pmbackup --passphrase-file ~/backup-
     .action(async (file: string, _: Options, command: Command) => {
       // The options of `backup` are the same, and whichever of the two read them has them.
       const options = command.optsWithGlobals<Options>();
-      const passphrase = await readPassphrase(options.passphraseFile, command);
+      const passphrase = await readPassphrase(options.passphraseFile, command, terminal);
       const { done, milliseconds } = await timed(() =>
         interruptible((signal) =>
           verifyBackup(file, {

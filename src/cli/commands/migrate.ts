@@ -12,7 +12,11 @@ export function migrateCommand(context: CliContext): Command {
     )
     .addHelpText('after', '\nExample: passmanager migrate')
     .action(async () => {
-      await withDatabase({ ...context.config(), mayMake: true }, migrate);
-      context.terminal.say('The schema is up to date.');
+      const made = await withDatabase({ ...context.config(), mayMake: true }, migrate);
+      context.terminal.say(
+        made === 0
+          ? 'The schema was up to date.'
+          : `The schema is up to date now, by ${made === 1 ? '1 migration' : `${made} migrations`}.`,
+      );
     });
 }

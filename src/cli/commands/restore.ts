@@ -37,7 +37,7 @@ Example: passmanager restore /backups/today.pmbackup --passphrase-file ~/backup-
         command: Command,
       ) => {
         const config = context.config();
-        const passphrase = await readPassphrase(options.passphraseFile, command);
+        const passphrase = await readPassphrase(options.passphraseFile, command, terminal);
         if (options.replace === true)
           await confirm(
             terminal,
