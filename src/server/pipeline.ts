@@ -155,7 +155,7 @@ class SealedRpc {
     try {
       const opened = await this.#open(request, context);
       call = opened.call;
-      return await this.#parts.turns.run(call.session.userId, () => this.#answer(opened));
+      return await this.#parts.turns.run(call.session.userId, call, () => this.#answer(opened));
     } catch (error) {
       throw this.#refused(error, call, context);
     }

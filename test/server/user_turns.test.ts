@@ -1,10 +1,22 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { create } from '@bufbuild/protobuf';
+import { createConnectTransport, createGrpcTransport } from '@connectrpc/connect-node';
 import { expect } from 'chai';
+import pg from 'pg';
+import {
+  ListSessionsPayloadSchema,
+  SessionService,
+} from '../../gen/passmanager/session/v1/session_service_pb.ts';
 import type { RpcFailure } from '../../src/server/errors.ts';
 import { UserTurns, WAITING } from '../../src/server/user_turns.ts';
+import { eventually } from '../support/eventually.ts';
+import { logIn, makeAccount, register } from '../support/raw_client.ts';
 import { rejection } from '../support/rejection.ts';
+import { startTestServer, type TestServer } from '../support/test_server.ts';
+
+const AT_ONCE = 8;
 
 describe('UserTurns', () => {
-  const AT_ONCE = 8;
   let turns: UserTurns;
   /** Calls that run, by what they were named, with what ends each. */
   let running: Map<string, () => void>;
@@ -14,9 +26,11 @@ describe('UserTurns', () => {
     running = new Map();
   });
 
-  const call = (userId: string, name: string) =>
+  const here = { signal: new AbortController().signal };
+  const call = (userId: string, name: string, caller = here) =>
     turns.run(
       userId,
+      caller,
       () =>
         new Promise<string>((resolve) => {
           running.set(name, () => {
@@ -45,6 +59,37 @@ describe('UserTurns', () => {
     expect(await again).to.equal('again');
   });
 
+  it('let go of calls whose callers went away, and of no turn', async () => {
+    const calls = Array.from({ length: AT_ONCE }, (_, index) => call('one', `${index}`));
+    const leaving = Array.from({ length: WAITING - 1 }, () => new AbortController());
+    const left = leaving.map((caller) => rejection(call('one', 'left', caller)));
+    const stays = call('one', 'stays');
+    for (const caller of leaving) caller.abort();
+    for (const refusal of (await Promise.all(left)) as RpcFailure[])
+      expect(refusal.errors.map(({ code }) => code)).to.deep.equal([13]);
+    const late = (await rejection(call('one', 'late', leaving[0]))) as RpcFailure;
+    expect(late.errors.map(({ code }) => code)).to.deep.equal([13]);
+    await endAll();
+    expect(await stays).to.equal('stays');
+    await Promise.all(calls);
+    const again = Array.from({ length: AT_ONCE + 1 }, (_, index) => call('one', `again ${index}`));
+    await settled();
+    expect(running.size).to.equal(AT_ONCE);
+    await endAll();
+    await Promise.all(again);
+  });
+
+  it('run a call whose caller went away when its turn had come', async () => {
+    const leaving = new AbortController();
+    const calls = Array.from({ length: AT_ONCE + 1 }, (_, index) => call('one', `${index}`, leaving));
+    await settled();
+    running.get('0')!();
+    await settled();
+    leaving.abort();
+    await endAll();
+    expect(await Promise.all(calls)).to.have.length(AT_ONCE + 1);
+  });
+
   it('have a user wait for himself, in order, and nobody else', async () => {
     const calls = Array.from({ length: AT_ONCE + 2 }, (_, index) => call('one', `${index}`));
     calls.push(call('other', 'other'));
@@ -59,11 +104,65 @@ describe('UserTurns', () => {
 
   it('go on after a call that failed', async () => {
     const failures = Array.from({ length: AT_ONCE + 1 }, () =>
-      rejection(turns.run('one', () => Promise.reject(new Error('failed')))),
+      rejection(turns.run('one', here, () => Promise.reject(new Error('failed')))),
     );
     for (const failure of await Promise.all(failures)) expect((failure as Error).message).to.equal('failed');
     const last = call('one', 'last');
     await endAll();
     expect(await last).to.equal('last');
   });
+});
+
+describe('a call that waits for its turn', () => {
+  let server: TestServer;
+
+  before(async () => {
+    // As many connections for reads as there are turns.
+    server = await startTestServer({ settings: { PASSMANAGER_DATABASE_POOL_SIZE: `${2 * AT_ONCE}` } });
+  });
+
+  after(() => server.stop());
+
+  for (const door of ['gRPC', 'HTTP'] as const) {
+    it(`is not done where its caller leaves the ${door} door before`, async () => {
+      const transport =
+        door === 'gRPC'
+          ? createGrpcTransport({ baseUrl: `http://${server.grpcAddress}` })
+          : createConnectTransport({ baseUrl: server.httpUrl, httpVersion: '1.1' });
+      const account = makeAccount();
+      await register(transport, account);
+      const session = await logIn(transport, account);
+      const method = SessionService.method.listSessions;
+      const list = () => session.call(method, ListSessionsPayloadSchema, {});
+      const lock = new pg.Client(server.database.connection);
+      await lock.connect();
+      await lock.query('begin');
+      await lock.query('select from login_sessions where id = $1 for update', [session.sessionId]);
+      const running = Array.from({ length: AT_ONCE }, list);
+      await eventually(
+        async () =>
+          (
+            await server.database.query(
+              "select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'",
+            )
+          ).length === AT_ONCE,
+      );
+      const leaving = new AbortController();
+      const path = `/${SessionService.typeName}/${method.name}`;
+      const secure = await session.envelope(path, new Uint8Array(), session.next++);
+      const message = create(method.input, { secure } as never);
+      const left = rejection(transport.unary(method, leaving.signal, undefined, undefined, message));
+      await delay(100);
+      leaving.abort();
+      await left;
+      await delay(100);
+      await lock.end();
+      await Promise.all(running);
+      await list();
+      const [row] = await server.database.query('select request_count from login_sessions where id = $1', [
+        session.sessionId,
+      ]);
+      expect(Number(row!.request_count)).to.equal(AT_ONCE + 1);
+    });
+  }
 });
