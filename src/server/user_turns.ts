@@ -4,8 +4,11 @@
  */
 import { tooManyRequests } from './errors.ts';
 
-/** How many calls of a user run at a time: more than there are connections for reads by default, so none is idle. */
-const AT_ONCE = 8;
+/**
+ * How many calls of a user run at a time: fewer than there are connections for reads by default. Reads of a session wait for
+ * the writes of it, and would hold all of them meanwhile.
+ */
+const AT_ONCE = 4;
 
 /** How many wait for that: several sessions with as many in flight as the protocol allows each. */
 export const WAITING = 256;

@@ -10,11 +10,11 @@ import {
 import type { RpcFailure } from '../../src/server/errors.ts';
 import { UserTurns, WAITING } from '../../src/server/user_turns.ts';
 import { eventually } from '../support/eventually.ts';
-import { logIn, makeAccount, register } from '../support/raw_client.ts';
+import { logIn, makeAccount, type RawSession, register } from '../support/raw_client.ts';
 import { rejection } from '../support/rejection.ts';
 import { startTestServer, type TestServer } from '../support/test_server.ts';
 
-const AT_ONCE = 8;
+const AT_ONCE = 4;
 
 describe('UserTurns', () => {
   let turns: UserTurns;
@@ -94,10 +94,10 @@ describe('UserTurns', () => {
     const calls = Array.from({ length: AT_ONCE + 2 }, (_, index) => call('one', `${index}`));
     calls.push(call('other', 'other'));
     await settled();
-    expect([...running.keys()]).to.deep.equal(['0', '1', '2', '3', '4', '5', '6', '7', 'other']);
+    expect([...running.keys()]).to.deep.equal(['0', '1', '2', '3', 'other']);
     running.get('3')!();
     await settled();
-    expect([...running.keys()].at(-1)).to.equal('8');
+    expect([...running.keys()].at(-1)).to.equal('4');
     await endAll();
     await Promise.all(calls);
   });
@@ -113,56 +113,76 @@ describe('UserTurns', () => {
   });
 });
 
-describe('a call that waits for its turn', () => {
+describe('the calls of one user', () => {
   let server: TestServer;
 
   before(async () => {
-    // As many connections for reads as there are turns.
-    server = await startTestServer({ settings: { PASSMANAGER_DATABASE_POOL_SIZE: `${2 * AT_ONCE}` } });
+    server = await startTestServer({ settings: { PASSMANAGER_DATABASE_POOL_SIZE: '10' } });
   });
 
   after(() => server.stop());
 
+  const list = (session: RawSession) =>
+    session.call(SessionService.method.listSessions, ListSessionsPayloadSchema, {});
+
+  /** Has all reads of a session wait in the database; as many as there are turns have come there. Returns what ends that. */
+  async function heldUp(session: RawSession, reads: number) {
+    const lock = new pg.Client(server.database.connection);
+    await lock.connect();
+    await lock.query('begin');
+    await lock.query('select from login_sessions where id = $1 for update', [session.sessionId]);
+    const running = Array.from({ length: reads }, () => list(session));
+    await eventually(
+      async () =>
+        (
+          await server.database.query(
+            "select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'",
+          )
+        ).length === AT_ONCE,
+    );
+    return async () => {
+      await lock.end();
+      await Promise.all(running);
+    };
+  }
+
   for (const door of ['gRPC', 'HTTP'] as const) {
-    it(`is not done where its caller leaves the ${door} door before`, async () => {
+    const sessionOf = async () => {
       const transport =
         door === 'gRPC'
           ? createGrpcTransport({ baseUrl: `http://${server.grpcAddress}` })
           : createConnectTransport({ baseUrl: server.httpUrl, httpVersion: '1.1' });
       const account = makeAccount();
       await register(transport, account);
-      const session = await logIn(transport, account);
-      const method = SessionService.method.listSessions;
-      const list = () => session.call(method, ListSessionsPayloadSchema, {});
-      const lock = new pg.Client(server.database.connection);
-      await lock.connect();
-      await lock.query('begin');
-      await lock.query('select from login_sessions where id = $1 for update', [session.sessionId]);
-      const running = Array.from({ length: AT_ONCE }, list);
-      await eventually(
-        async () =>
-          (
-            await server.database.query(
-              "select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'",
-            )
-          ).length === AT_ONCE,
-      );
+      return logIn(transport, account);
+    };
+
+    it(`are not done through the ${door} door where a caller leaves before his turn`, async () => {
+      const session = await sessionOf();
+      const letGo = await heldUp(session, AT_ONCE);
       const leaving = new AbortController();
+      const method = SessionService.method.listSessions;
       const path = `/${SessionService.typeName}/${method.name}`;
       const secure = await session.envelope(path, new Uint8Array(), session.next++);
       const message = create(method.input, { secure } as never);
-      const left = rejection(transport.unary(method, leaving.signal, undefined, undefined, message));
+      const left = rejection(session.transport.unary(method, leaving.signal, undefined, undefined, message));
       await delay(100);
       leaving.abort();
       await left;
       await delay(100);
-      await lock.end();
-      await Promise.all(running);
-      await list();
+      await letGo();
+      await list(session);
       const [row] = await server.database.query('select request_count from login_sessions where id = $1', [
         session.sessionId,
       ]);
       expect(Number(row!.request_count)).to.equal(AT_ONCE + 1);
+    });
+
+    it(`leave connections for reads to others through the ${door} door, however many wait in the database`, async () => {
+      const [session, other] = [await sessionOf(), await sessionOf()];
+      const letGo = await heldUp(session, 20);
+      expect((await list(other)).sessions).to.have.length(1);
+      await letGo();
     });
   }
 });
