@@ -135,7 +135,10 @@ export class RequestGate {
     this.#database = database;
   }
 
-  /** Spends the number of a request whose payload is refused. In a change session it renews the change like any other. */
+  /**
+   * Spends the number of a stream, or of a request whose payload is refused. In a change session it renews the change like
+   * any other.
+   */
   async spend(call: SealedCall): Promise<void> {
     if (call.session.kind === SESSION_KIND_PASSWORD_CHANGE) await this.transaction(call, async () => {});
     else await this.read(call, ACCOUNT_REVISION, []);
