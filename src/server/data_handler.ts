@@ -175,7 +175,6 @@ export class DataHandler implements HandlerOf<typeof DataService> {
   }
 
   async *watchEntries(_payload: unknown, call: SealedCall) {
-    await this.#gate.spend(call);
     for await (const revision of this.#feed.watch(call.session, call.signal)) yield { revision };
   }
 

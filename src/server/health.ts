@@ -1,5 +1,6 @@
 /** grpc.health.v1 for both doors: a status for the whole server (the empty name) and for each service it offers. */
 import { create, type DescMethod, type Message } from '@bufbuild/protobuf';
+import { networkOf } from './client_address.ts';
 import { fieldNotFound, temporaryOutage, tooManyRequests } from './errors.ts';
 import {
   type HealthCheckRequest,
@@ -17,15 +18,28 @@ import type { CallContext, Rpc } from './rpc.ts';
  */
 const CONNECTIONS_PER_WATCH = 4;
 
+/** What part of these one network may have: it would keep everybody else's out. */
+const NETWORK_SHARE = 1 / 4;
+
 /**
  * Check and Watch over the services of `rpcs`. All share one status: they live and die with the database. `maxConnections`:
  * those that the door has.
  */
 export function healthRpcs(rpcs: readonly Rpc[], readiness: Readiness, maxConnections: number): Rpc[] {
   const maxWatches = Math.ceil(maxConnections / CONNECTIONS_PER_WATCH);
+  const maxOfNetwork = Math.ceil(maxWatches * NETWORK_SHARE);
   const names = new Set(['', HealthService.typeName, ...rpcs.map(({ method }) => method.parent.typeName)]);
 
   let watches = 0;
+  /** Of them, by network. */
+  const ofNetworks = new Map<string, number>();
+
+  function count(network: string, more: 1 | -1): void {
+    watches += more;
+    const open = (ofNetworks.get(network) ?? 0) + more;
+    if (open === 0) ofNetworks.delete(network);
+    else ofNetworks.set(network, open);
+  }
 
   function statusOf(service: string): ServingStatus {
     if (!names.has(service)) return ServingStatus.SERVICE_UNKNOWN;
@@ -51,9 +65,14 @@ export function healthRpcs(rpcs: readonly Rpc[], readiness: Readiness, maxConnec
   ];
 
   /** The status now and at every change; ends only with the signal. */
-  async function* watch(service: string, { signal }: CallContext): AsyncGenerator<HealthCheckResponse> {
-    if (watches >= maxWatches) throw tooManyRequests().inClear();
-    watches += 1;
+  async function* watch(
+    service: string,
+    { signal, clientAddress }: CallContext,
+  ): AsyncGenerator<HealthCheckResponse> {
+    const network = networkOf(clientAddress);
+    if (watches >= maxWatches || (ofNetworks.get(network) ?? 0) >= maxOfNetwork)
+      throw tooManyRequests().inClear();
+    count(network, 1);
     let wake = () => {};
     const ended = () => wake();
     const forget = readiness.onChange(() => wake());
@@ -72,7 +91,7 @@ export function healthRpcs(rpcs: readonly Rpc[], readiness: Readiness, maxConnec
       }
       throw temporaryOutage().inClear();
     } finally {
-      watches -= 1;
+      count(network, -1);
       forget();
       signal.removeEventListener('abort', ended);
     }

@@ -145,7 +145,7 @@ export class PasswordHandler implements HandlerOf<typeof PasswordService> {
     const guesser = [sessionId, Buffer.from(sessionId)] as const;
     // A refusal is returned, not thrown, so that the attempt stays consumed.
     const opened = await this.#handshake(call, async (transaction, account) => {
-      await this.#rateLimits.beforeProof(...guesser);
+      await this.#rateLimits.beforeProof(...guesser, transaction);
       const { rows } = await transaction.execute(CONSUME_START, [payload.ephemeralId, account.id, sessionId]);
       const start = rows[0] as StartRow | undefined;
       if (!start?.alive || start.credential_generation !== account.credential_generation) return undefined;

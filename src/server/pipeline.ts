@@ -155,7 +155,7 @@ class SealedRpc {
     try {
       const opened = await this.#open(request, context);
       call = opened.call;
-      return await this.#parts.turns.run(call.session.userId, () => this.#answer(opened));
+      return await this.#parts.turns.run(call.session.userId, call, () => this.#answer(opened));
     } catch (error) {
       throw this.#refused(error, call, context);
     }
@@ -173,7 +173,7 @@ class SealedRpc {
     try {
       const opened = await this.#open(request, context);
       call = opened.call;
-      const payload = await this.#checked(call, opened.plaintext);
+      const payload = await this.#parts.turns.run(call.session.userId, call, () => this.#begun(opened));
       let sequence = 0n;
       for await (const result of this.#run(payload, call) as AsyncIterable<MessageInitShape<DescMessage>>) {
         const { path, requestNumber, session } = call;
@@ -187,6 +187,13 @@ class SealedRpc {
     } catch (error) {
       throw this.#refused(error, call, context);
     }
+  }
+
+  /** The payload of a stream, whose number is spent: what follows is in no turn, and may last for days. */
+  async #begun({ call, plaintext }: { call: SealedCall; plaintext: Buffer }): Promise<Message> {
+    const payload = await this.#checked(call, plaintext);
+    await this.#parts.gate.spend(call);
+    return payload;
   }
 
   /** The associated data is over what was received: the fields of the envelope, never protobuf serialized again. */

@@ -39,8 +39,11 @@ export interface RateLimits {
   inTurn<T>(address: string, step: () => Promise<T>): Promise<T>;
   /** Counts a handshake. Throws RQS03 when there were too many. `lookup`: 32 bytes of a name. */
   beginHandshake(address: string, lookup: Uint8Array): Promise<void>;
-  /** Throws RQS03 when there were too many failures. */
-  beforeProof(address: string, lookup: Uint8Array): Promise<void>;
+  /**
+   * Throws RQS03 when there were too many failures. `within`: the transaction that asks. It must not wait for a second
+   * connection: who waits for its locks may have them all.
+   */
+  beforeProof(address: string, lookup: Uint8Array, within?: Executor): Promise<void>;
   failed(address: string, lookup: Uint8Array): Promise<void>;
   /** What the transaction that opens a session runs after it: the account has logged in from there. */
   succeeded(address: string, lookup: Uint8Array, sessionId: string): readonly BatchStatement[];
@@ -104,8 +107,12 @@ export class DatabaseRateLimits implements RateLimits {
     refuseFailures(row as unknown as FailureRow);
   }
 
-  async beforeProof(address: string, lookup: Uint8Array): Promise<void> {
-    const row = await this.#ask(READ_FAILURES, this.#keysOf(networkOf(address), lookup));
+  async beforeProof(address: string, lookup: Uint8Array, within?: Executor): Promise<void> {
+    const keys = this.#keysOf(networkOf(address), lookup);
+    const row =
+      within === undefined
+        ? await this.#ask(READ_FAILURES, keys)
+        : (await within.execute(READ_FAILURES, keys)).rows[0];
     if (row !== undefined) refuseFailures(row as unknown as FailureRow);
   }
 

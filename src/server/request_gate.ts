@@ -131,7 +131,7 @@ export class RequestGate {
     this.#database = database;
   }
 
-  /** Spends the number of a request whose payload is refused. */
+  /** Spends the number of a stream, or of a request whose payload is refused. */
   async spend(call: SealedCall): Promise<void> {
     await this.read(call, ACCOUNT_REVISION, []);
   }

@@ -4,8 +4,11 @@
  */
 import { tooManyRequests } from './errors.ts';
 
-/** How many calls of a user run at a time: more than there are connections for reads by default, so none is idle. */
-const AT_ONCE = 8;
+/**
+ * How many calls of a user run at a time: fewer than there are connections for reads by default. Reads of a session wait for
+ * the writes of it, and would hold all of them meanwhile.
+ */
+const AT_ONCE = 4;
 
 /** How many wait for that: several sessions with as many in flight as the protocol allows each. */
 export const WAITING = 256;
@@ -20,15 +23,18 @@ interface Turns {
 export class UserTurns {
   readonly #users = new Map<string, Turns>();
 
-  /** Runs a call when it is its turn. Throws RQS03 where too many wait, and what the call throws. */
-  async run<T>(userId: string, call: () => Promise<T>): Promise<T> {
+  /**
+   * Runs a call when it is its turn. Throws RQS03 where too many wait, or where its caller goes away before: what a request
+   * holds counts for no budget of a door then. Throws what the call throws. `caller`: asked for its signal when it waits.
+   */
+  async run<T>(userId: string, caller: { readonly signal: AbortSignal }, call: () => Promise<T>): Promise<T> {
     let turns = this.#users.get(userId);
     if (turns === undefined) {
       turns = { running: 0, waiting: [] };
       this.#users.set(userId, turns);
     }
     if (turns.running < AT_ONCE) turns.running += 1;
-    else await this.#turn(turns);
+    else await this.#turn(turns, caller.signal);
     try {
       return await call();
     } finally {
@@ -36,9 +42,20 @@ export class UserTurns {
     }
   }
 
-  #turn({ waiting }: Turns): Promise<void> {
-    if (waiting.length >= WAITING) throw tooManyRequests(1);
-    return new Promise((resolve) => waiting.push(resolve));
+  #turn({ waiting }: Turns, signal: AbortSignal): Promise<void> {
+    if (waiting.length >= WAITING || signal.aborted) throw tooManyRequests(1);
+    return new Promise((resolve, reject) => {
+      const begin = (): void => {
+        signal.removeEventListener('abort', leave);
+        resolve();
+      };
+      const leave = (): void => {
+        waiting.splice(waiting.indexOf(begin), 1);
+        reject(tooManyRequests(1));
+      };
+      waiting.push(begin);
+      signal.addEventListener('abort', leave, { once: true });
+    });
   }
 
   /** Hands the turn on, or gives it up. */

@@ -11,6 +11,7 @@ import {
 import type { StreamingRpc, UnaryRpc } from '../../src/server/rpc.ts';
 import { eventually } from '../support/eventually.ts';
 import { FakeReadiness, fakeRpcs } from '../support/fake_rpcs.ts';
+import { rejection } from '../support/rejection.ts';
 
 describe('healthRpcs', () => {
   const services = [
@@ -86,7 +87,9 @@ describe('healthRpcs', () => {
   it('refuses more watches than one for four connections with RESOURCE_EXHAUSTED, until one ends', async () => {
     const first = watched('');
     const { signal } = new AbortController();
-    const others = Array.from({ length: 9 }, () => watch.call(request(''), { ...context(), signal }));
+    const others = Array.from({ length: 9 }, (_, index) =>
+      watch.call(request(''), { ...context(), signal, clientAddress: `10.0.0.${index}` }),
+    );
     const reading = others.map((messages) => messages[Symbol.asyncIterator]());
     await Promise.all(reading.map((iterator) => iterator.next()));
     await eventually(() => first.seen.length === 1);
@@ -99,6 +102,23 @@ describe('healthRpcs', () => {
     await eventually(() => again.seen.length === 1);
     aborter.abort();
     await again.end;
+    await Promise.all(reading.map((iterator) => iterator.return!()));
+  });
+
+  it('refuses a network more than a quarter of these, until one ends, and no other network', async () => {
+    const { signal } = new AbortController();
+    const open = async (clientAddress: string) => {
+      const messages = watch.call(request(''), { ...context(), signal, clientAddress });
+      const reading = messages[Symbol.asyncIterator]();
+      await reading.next();
+      return reading;
+    };
+    const reading = [await open('2001:db8::1'), await open('2001:db8::2'), await open('2001:db8::3')];
+    const refused = (await rejection(open('2001:db8::4'))) as RpcError;
+    expect(refused.status).to.equal(Code.ResourceExhausted);
+    reading.push(await open('2001:db8:0:1::1'));
+    await reading.shift()!.return!();
+    reading.push(await open('2001:db8::4'));
     await Promise.all(reading.map((iterator) => iterator.return!()));
   });
 
