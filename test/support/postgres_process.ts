@@ -46,7 +46,14 @@ export async function startPostgres({ standby = false } = {}): Promise<PostgresP
     await untilReady(connection, child);
   };
   const signal = (name: NodeJS.Signals): void => {
-    for (const pid of processesOn(data)) process.kill(pid, name);
+    for (const pid of processesOn(data)) {
+      try {
+        process.kill(pid, name);
+      } catch (error) {
+        // One of those that come and go may have gone since.
+        if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+      }
+    }
   };
   const freeze = (): void => signal('SIGSTOP');
   const stop = async (): Promise<void> => {
