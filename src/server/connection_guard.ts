@@ -8,6 +8,7 @@
 import type { Socket } from 'node:net';
 import { type ClientAddresses, networkOf } from './client_address.ts';
 import { peerAddress } from './door.ts';
+import { OpenCounts } from './open_counts.ts';
 
 /** One open connection. */
 export interface Connection {
@@ -39,7 +40,7 @@ export class ConnectionGuard {
   readonly #greetingTimeoutMs: number;
   readonly #clients: ClientAddresses;
   /** Open connections by network. */
-  readonly #perNetwork = new Map<string, number>();
+  readonly #perNetwork = new OpenCounts();
   /** By the addresses and ports of both ends, which wrappers of a socket know as well. */
   readonly #byEnds = new Map<string, Connection>();
   /** Oldest first. */
@@ -201,7 +202,7 @@ export class ConnectionGuard {
   }
 
   #makeRoomOf(network: string | undefined): boolean {
-    while (network !== undefined && (this.#perNetwork.get(network) ?? 0) >= this.#maxPerNetwork) {
+    while (network !== undefined && this.#perNetwork.of(network) >= this.#maxPerNetwork) {
       if (!this.#drop((connection) => connection.network === network)) return false;
     }
     return true;
@@ -241,10 +242,7 @@ export class ConnectionGuard {
   }
 
   #count(network: string | undefined, more: 1 | -1): void {
-    if (network === undefined) return;
-    const open = (this.#perNetwork.get(network) ?? 0) + more;
-    if (open === 0) this.#perNetwork.delete(network);
-    else this.#perNetwork.set(network, open);
+    if (network !== undefined) this.#perNetwork.add(network, more);
   }
 }
 

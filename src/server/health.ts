@@ -9,6 +9,7 @@ import {
   HealthService,
   ServingStatus,
 } from './health_contract.ts';
+import { OpenCounts } from './open_counts.ts';
 import type { Readiness } from './readiness.ts';
 import type { CallContext, Rpc } from './rpc.ts';
 
@@ -32,13 +33,11 @@ export function healthRpcs(rpcs: readonly Rpc[], readiness: Readiness, maxConnec
 
   let watches = 0;
   /** Of them, by network. */
-  const ofNetworks = new Map<string, number>();
+  const ofNetworks = new OpenCounts();
 
   function count(network: string, more: 1 | -1): void {
     watches += more;
-    const open = (ofNetworks.get(network) ?? 0) + more;
-    if (open === 0) ofNetworks.delete(network);
-    else ofNetworks.set(network, open);
+    ofNetworks.add(network, more);
   }
 
   function statusOf(service: string): ServingStatus {
@@ -70,8 +69,7 @@ export function healthRpcs(rpcs: readonly Rpc[], readiness: Readiness, maxConnec
     { signal, clientAddress }: CallContext,
   ): AsyncGenerator<HealthCheckResponse> {
     const network = networkOf(clientAddress);
-    if (watches >= maxWatches || (ofNetworks.get(network) ?? 0) >= maxOfNetwork)
-      throw tooManyRequests().inClear();
+    if (watches >= maxWatches || ofNetworks.of(network) >= maxOfNetwork) throw tooManyRequests().inClear();
     count(network, 1);
     let wake = () => {};
     const ended = () => wake();

@@ -14,6 +14,7 @@ import type { ServerKeys } from '../database/server_keys.ts';
 import { DatabaseFault } from '../database/sqlstate.ts';
 import { networkOf } from './client_address.ts';
 import { tooManyRequests } from './errors.ts';
+import { OpenCounts } from './open_counts.ts';
 
 /** Handshakes of a network in a minute: registrations and starts of a log-in. */
 export const HANDSHAKES_PER_NETWORK = 300;
@@ -72,7 +73,7 @@ export class DatabaseRateLimits implements RateLimits {
   readonly #keys: Pick<ServerKeys, 'rateKey'>;
   readonly #mostUnderWay: number;
   /** Steps of log-ins, by network. */
-  readonly #underWay = new Map<string, number>();
+  readonly #underWay = new OpenCounts();
 
   /** `database`: commits need not wait for the disk. `queueLimit`: steps of log-ins that may wait for a thread. */
   constructor(database: Executor, keys: Pick<ServerKeys, 'rateKey'>, queueLimit: number) {
@@ -83,15 +84,12 @@ export class DatabaseRateLimits implements RateLimits {
 
   async inTurn<T>(address: string, step: () => Promise<T>): Promise<T> {
     const network = networkOf(address);
-    const others = this.#underWay.get(network) ?? 0;
-    if (others >= this.#mostUnderWay) throw tooManyRequests(1);
-    this.#underWay.set(network, others + 1);
+    if (this.#underWay.of(network) >= this.#mostUnderWay) throw tooManyRequests(1);
+    this.#underWay.add(network, 1);
     try {
       return await step();
     } finally {
-      const left = this.#underWay.get(network)! - 1;
-      if (left === 0) this.#underWay.delete(network);
-      else this.#underWay.set(network, left);
+      this.#underWay.add(network, -1);
     }
   }
 
