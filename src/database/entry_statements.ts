@@ -57,7 +57,7 @@ export const GET_ENTRY = gatedRowRead(
 /** A page of names in ascending order of id, one more than asked for. $4 the last id of the page before or null, $5 size. */
 export const LIST_ENTRIES = gatedRead(`result as (
   select e.entry_id, e.entry_name, e.revision from secure_data e, gate
-  where gate.admitted and e.user_id = $2 and e.entry_name is not null
+  where not gate.change_open and e.user_id = $2 and e.entry_name is not null
     and e.entry_id >= coalesce($4::uuid, '00000000-0000-0000-0000-000000000000') and ($4 is null or e.entry_id <> $4)
   order by e.entry_id limit $5::int + 1
 )`);
@@ -82,7 +82,7 @@ export const FITTING_ENTRIES = `${fitting('e.position')}, result as (
 export const BATCH_GET_ENTRIES = gatedRead(`wanted as (
   select asked.position, ${ENTRY} from gate, unnest($4::uuid[]) with ordinality as asked(entry_id, position)
   join secure_data e on e.user_id = $2 and e.entry_id = asked.entry_id and e.entry_name is not null
-  where gate.admitted
+  where not gate.change_open
 ), ${FITTING_ENTRIES}`);
 
 /**
@@ -93,7 +93,7 @@ export const SYNC_ENTRIES = gatedRead(`start as (
   select gate.revision as current_revision, gate.history_id, r.reset, case when r.reset then 0 else $4::bigint end as since
   from gate, lateral (select $4::bigint > gate.revision
     or ($6::bytea <> gate.history_id and not ($4 = 0 and octet_length($6) = 0)) as reset) r
-  where gate.admitted
+  where not gate.change_open
 ), wanted as (
   select ${ENTRY} from start, lateral (
     select * from secure_data d where d.user_id = $2 and d.revision > start.since order by d.revision limit $5::int + 1
@@ -108,7 +108,9 @@ export const SYNC_ENTRIES = gatedRead(`start as (
 )`);
 
 /** Nothing but the account's revision: for requests whose work is done elsewhere. */
-export const ACCOUNT_REVISION = gatedRead(`result as (select gate.revision from gate where gate.admitted)`);
+export const ACCOUNT_REVISION = gatedRead(
+  `result as (select gate.revision from gate where not gate.change_open)`,
+);
 
 /**
  * How the entries of a batch stand, in request order, inside a transaction that holds the account's lock. $1 user id,

@@ -61,7 +61,7 @@ const SESSION_LIVES = `u.id = $2 and s.id = $1 and s.user_id = u.id
     and (s.kind = 1 or (${READ_OPEN} and u.change_session_id = s.id))`;
 
 /** What the work of a read sees of the user and of what the session may do. */
-const GATE_COLUMNS = `${READ_OPEN} as change_open, not ${READ_OPEN} as admitted, u.revision, u.history_id`;
+const GATE_COLUMNS = `${READ_OPEN} as change_open, u.revision, u.history_id`;
 
 /** A read by a log-in session, in its two forms. Both answer `gate_change_open`, whether a password change is open. */
 export interface GatedRead {
@@ -73,8 +73,8 @@ export interface GatedRead {
 
 /**
  * Composes a sealed read from the CTEs of its work. No row: the number was not accepted. The work sees `gate`: one row when
- * it was, with the user's revision and history_id; `gate.admitted` is false while a password change is open. It defines a
- * CTE named `result`.
+ * it was, with the user's revision and history_id, and `gate.change_open`, whether a password change is open: then the work
+ * has nothing to do. It defines a CTE named `result`.
  */
 export function gatedRead(work: string): GatedRead {
   const select = `select gate.change_open as gate_change_open, result.*

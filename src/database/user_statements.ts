@@ -83,7 +83,7 @@ delete from login_sessions where id in (
 export const LIST_SESSIONS = gatedRead(`result as (
   select s.id, s.created_at, case when s.id = $1 then clock_timestamp() else s.last_used_at end as last_used_at,
     s.expires_at, coalesce(s.maximum_requests - s.request_count - (s.id = $1)::int, -1) as remaining_requests
-  from gate, login_sessions s where gate.admitted and s.user_id = $2 and ${LIVE_SESSION}
+  from gate, login_sessions s where not gate.change_open and s.user_id = $2 and ${LIVE_SESSION}
   order by s.created_at, s.id
 )`);
 

@@ -45,7 +45,7 @@ export type RpcHandler = (request: HttpRequest, response: HttpResponse, caller: 
 
 /** What the door adds to a request. */
 export interface Caller {
-  /** The peer's address without port. */
+  /** The client's address without port: the peer's, or whom a trusted proxy names. */
   readonly clientAddress: string;
   /** Headers for the answer, CORS for one. */
   readonly headers: Readonly<Record<string, string>>;

@@ -38,6 +38,7 @@ import { closeChange } from '../database/password_changes.ts';
 import { sessionRowId } from '../database/sealed_columns.ts';
 import type { ServerKeys } from '../database/server_keys.ts';
 import { DELETE_ALL_SESSIONS, DELETE_ATTEMPTS } from '../database/user_statements.ts';
+import type { RandomBytes } from '../protocol/bytes.ts';
 import { passwordChangeContext, passwordCommitContext, pendingDigest } from '../protocol/handshake.ts';
 import { privateExponent } from '../protocol/srp.ts';
 import { type CredentialRow, CredentialSealer, type Credentials } from './credentials.ts';
@@ -83,7 +84,7 @@ export class PasswordHandler implements HandlerOf<typeof PasswordService> {
   readonly #credentials: CredentialSealer;
   readonly #srp: SrpPool;
   readonly #rateLimits: RateLimits;
-  readonly #random: (bytes: number) => Uint8Array;
+  readonly #random: RandomBytes;
   readonly #inTurn = pLimit(HANDSHAKES_AT_ONCE);
 
   constructor(parts: {
@@ -93,7 +94,7 @@ export class PasswordHandler implements HandlerOf<typeof PasswordService> {
     sessionKeys: SessionKeys;
     srp: SrpPool;
     rateLimits: RateLimits;
-    random: (bytes: number) => Uint8Array;
+    random: RandomBytes;
   }) {
     this.#gate = parts.gate;
     this.#feed = parts.feed;

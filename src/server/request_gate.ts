@@ -291,12 +291,7 @@ export class RequestGate {
 
   /** What PostgreSQL says of a transaction whose connection died. */
   async #hasCommitted({ transactionId }: { transactionId: string }): Promise<boolean> {
-    try {
-      const { rows } = await this.#database.reads.execute(HAS_COMMITTED, [transactionId]);
-      return rows[0]!.committed === true;
-    } catch (error) {
-      throw error instanceof DatabaseFault ? outcomeUnknown(error) : error;
-    }
+    return (await this.#askOfOutcome(HAS_COMMITTED, [transactionId]))!.committed === true;
   }
 
   /** Whether the session is there and has certainly seen the number. */
@@ -307,11 +302,19 @@ export class RequestGate {
 
   async #storedWindow(call: SealedCall): Promise<ReplayWindow | undefined> {
     const { sessionId, userId } = call.session;
+    const row = await this.#askOfOutcome(SESSION_WINDOW, [sessionId, userId]);
+    if (row === undefined) return undefined;
+    const { highest_request_number, request_window } = row as {
+      highest_request_number: bigint;
+      request_window: bigint;
+    };
+    return { highest: highest_request_number, window: BigInt.asUintN(64, request_window) };
+  }
+
+  /** The first row of a statement that is to tell what became of a call; where it fails, nobody knows. */
+  async #askOfOutcome(text: string, values: readonly unknown[]): Promise<Row | undefined> {
     try {
-      const { rows } = await this.#database.reads.execute(SESSION_WINDOW, [sessionId, userId]);
-      const row = rows[0] as { highest_request_number: bigint; request_window: bigint } | undefined;
-      if (row === undefined) return undefined;
-      return { highest: row.highest_request_number, window: BigInt.asUintN(64, row.request_window) };
+      return (await this.#database.reads.execute(text, values)).rows[0];
     } catch (error) {
       throw error instanceof DatabaseFault ? outcomeUnknown(error) : error;
     }

@@ -25,6 +25,7 @@ import {
   OPEN_SESSION,
 } from '../database/user_statements.ts';
 import { loginResultAad } from '../protocol/aad.ts';
+import type { RandomBytes } from '../protocol/bytes.ts';
 import { loginContext, PROTOCOL_VERSION } from '../protocol/handshake.ts';
 import { privateExponent } from '../protocol/srp.ts';
 import { CredentialSealer, type LoginCredentialRow, type LoginCredentials } from './credentials.ts';
@@ -73,7 +74,7 @@ export class SessionHandler implements HandlerOf<typeof SessionService> {
   readonly #srp: SrpPool;
   readonly #rateLimits: RateLimits;
   readonly #limits: SessionLimits;
-  readonly #random: (bytes: number) => Uint8Array;
+  readonly #random: RandomBytes;
 
   constructor(parts: {
     database: Database;
@@ -85,7 +86,7 @@ export class SessionHandler implements HandlerOf<typeof SessionService> {
     srp: SrpPool;
     rateLimits: RateLimits;
     limits: SessionLimits;
-    random: (bytes: number) => Uint8Array;
+    random: RandomBytes;
   }) {
     this.#database = parts.database;
     this.#gate = parts.gate;

@@ -18,6 +18,7 @@ import {
   DELETE_ATTEMPTS,
   FIND_CREDENTIALS,
 } from '../database/user_statements.ts';
+import type { RandomBytes } from '../protocol/bytes.ts';
 import { HISTORY_ID_BYTES } from '../protocol/sizes.ts';
 import type { Registration } from './config.ts';
 import { type CredentialRow, CredentialSealer, type Credentials } from './credentials.ts';
@@ -40,7 +41,7 @@ export class UserHandler implements HandlerOf<typeof UserService> {
   readonly #registration: Registration;
   readonly #maxUsers: number | undefined;
   readonly #rateLimits: RateLimits;
-  readonly #random: (bytes: number) => Uint8Array;
+  readonly #random: RandomBytes;
 
   constructor(parts: {
     database: Database;
@@ -51,7 +52,7 @@ export class UserHandler implements HandlerOf<typeof UserService> {
     /** None: as many as come. */
     maxUsers: number | undefined;
     rateLimits: RateLimits;
-    random: (bytes: number) => Uint8Array;
+    random: RandomBytes;
   }) {
     this.#database = parts.database;
     this.#gate = parts.gate;
