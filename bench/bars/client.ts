@@ -1,31 +1,15 @@
 /** The client library's side, in Node and in Chromium: `npm run bench -- client`. */
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
-import { build } from 'esbuild';
 import { argon2idInNode, createConnectTransport, logIn, registerUser } from '../../src/client/node.ts';
-import { launchBrowser } from '../../test/support/browser.ts';
+import { browserScript, launchBrowser } from '../../test/support/browser.ts';
 import { type Benchmark, type Report, ROUNDS } from '../support/bar.ts';
 import { type ClientTimes, clientJob } from '../support/client_job.ts';
 import { ServerProcess } from '../support/server_process.ts';
 import { median } from '../support/statistics.ts';
 
 const ENTRIES = 10_000;
-
-const bundled = async (entry: string, minify: boolean) => {
-  const { outputFiles } = await build({
-    entryPoints: [fileURLToPath(new URL(entry, import.meta.url))],
-    bundle: true,
-    minify,
-    platform: 'browser',
-    format: 'iife',
-    target: 'es2022',
-    write: false,
-    logLevel: 'silent',
-  });
-  return outputFiles[0]!.text;
-};
 
 function tell(report: Report, where: string, rounds: readonly ClientTimes[]): void {
   const of = (name: keyof ClientTimes) => median(rounds.map((round) => round[name])).toFixed(0);
@@ -39,7 +23,9 @@ export const client: Benchmark = {
   names: ['client'],
   onlyNamed: true,
   async run(report) {
-    const text = await bundled('../../src/client/browser.ts', true);
+    const text = await browserScript(new URL('../../src/client/browser.ts', import.meta.url), {
+      minify: true,
+    });
     report.note(
       `the library for browsers: ${(text.length / 1024).toFixed(0)} KiB, ${(gzipSync(text, { level: 9 }).length / 1024).toFixed(0)} KiB by gzip, Argon2id included`,
     );
@@ -75,7 +61,9 @@ export const client: Benchmark = {
       tell(report, 'Node', inNode);
       const page = await browser.newPage();
       await page.goto(origin);
-      await page.addScriptTag({ content: await bundled('../support/client_page.ts', false) });
+      await page.addScriptTag({
+        content: await browserScript(new URL('../support/client_page.ts', import.meta.url)),
+      });
       const inPage: ClientTimes[] = [];
       for (let round = -1; round < ROUNDS; round += 1) {
         const times = await page.evaluate(

@@ -81,10 +81,11 @@ export async function openBlankPage(browser: Browser, onError: (error: Error) =>
 }
 
 /** What a page gets of a module and all that it imports, as one script. A node: module anywhere in it is an error. */
-export async function browserScript(entryPoint: URL): Promise<string> {
+export async function browserScript(entryPoint: URL, { minify = false } = {}): Promise<string> {
   const { outputFiles } = await build({
     entryPoints: [fileURLToPath(entryPoint)],
     bundle: true,
+    minify,
     platform: 'browser',
     format: 'iife',
     target: 'es2022',
