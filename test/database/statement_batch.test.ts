@@ -97,14 +97,7 @@ for (const pgbouncer of [false, true]) {
         await transaction.execute('select from counters where id = 1 for update', []);
         const count = { text: 'select count(*) as counters from counters', values: [] };
         waiting = database.batch([lock, count]);
-        await eventually(
-          async () =>
-            (
-              await test.query(
-                "select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'",
-              )
-            ).length === 1,
-        );
+        await eventually(async () => (await test.lockWaiters()).length === 1);
         await transaction.execute('insert into counters values (3)', []);
       });
       expect((await waiting!)[1]!.rows).to.deep.equal([{ counters: 3n }]);

@@ -203,13 +203,7 @@ describe('the process', function () {
     });
 
     const startHere = () => start({ PASSMANAGER_DATABASE_URL: databaseUrl(database) });
-    /** Process ids of PostgreSQL whose statements wait for a lock. */
-    const waiting = async () => {
-      const rows = await database.query(
-        "select pid from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'",
-      );
-      return rows.map(({ pid }) => pid as number);
-    };
+    const waiting = () => database.lockWaiters();
     const untilWaiting = () => eventually(async () => (await waiting()).length > 0, 30_000);
 
     it('stops on SIGINT, and more signals do not cut short what a call takes to end', async () => {

@@ -219,14 +219,7 @@ describe('PasswordService', () => {
       await lock.query('begin');
       await lock.query('select from login_sessions where id = $1 for update', [reader.sessionId]);
       const reads = Array.from({ length: READS }, () => list(reader));
-      await eventually(
-        async () =>
-          (
-            await limited.database.query(
-              "select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'",
-            )
-          ).length === READS,
-      );
+      await eventually(async () => (await limited.database.lockWaiters()).length === READS);
       const refusal = await refusalOf(openChange(guesser, account, again, { clientProofM1: bytes(32) }));
       await lock.end();
       await Promise.all(reads);

@@ -323,16 +323,7 @@ describe('the request gate', () => {
       server.database.query(
         "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and application_name = 'passmanager' and wait_event_type = 'Lock'",
       );
-    const untilWaiting = async () => {
-      for (let attempt = 0; attempt < 100; attempt += 1) {
-        const [row] = await server.database.query(
-          "select count(*)::int as n from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'",
-        );
-        if ((row!.n as number) > 0) return;
-        await new Promise((resolve) => setTimeout(resolve, 20));
-      }
-      throw new Error('nothing waits');
-    };
+    const untilWaiting = () => eventually(async () => (await server.database.lockWaiters()).length > 0);
 
     for (const [name, call] of [
       ['a write', () => create()],

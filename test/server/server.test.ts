@@ -128,12 +128,7 @@ describe('the server', () => {
       const opened = await logIn(transport, account);
       await holder.query('begin; select from login_sessions for update');
       const running = list(opened);
-      await eventually(async () => {
-        const waiting = await server.database.query(
-          "select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'",
-        );
-        return waiting.length > 0;
-      });
+      await eventually(async () => (await server.database.lockWaiters()).length > 0);
       const stopped = server.running.stop();
       for (const { port } of [server.running.grpcAddress, server.running.httpAddress]) {
         await eventually(() =>

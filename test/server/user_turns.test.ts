@@ -146,14 +146,7 @@ describe('the calls of one user', () => {
     await lock.query('begin');
     await lock.query('select from login_sessions where id = $1 for update', [session.sessionId]);
     const running = Array.from({ length: reads }, () => read(session));
-    await eventually(
-      async () =>
-        (
-          await server.database.query(
-            "select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'",
-          )
-        ).length >= AT_ONCE,
-    );
+    await eventually(async () => (await server.database.lockWaiters()).length >= AT_ONCE);
     return async () => {
       await lock.end();
       await Promise.all(running);

@@ -8,10 +8,15 @@ import { migrate } from '../../src/database/migrator.ts';
 const TEMPLATE = 'passmanager_template';
 const TEMPLATE_LOCK = 5_150_001;
 
+const LOCK_WAITERS =
+  "select pid from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
+
 export interface TestDatabase {
   readonly connection: ConnectionOptions & { host: string; user: string; database: string };
   /** One statement on a connection of its own, past the program. */
   query(text: string, parameters?: unknown[]): Promise<Record<string, unknown>[]>;
+  /** The process ids of PostgreSQL whose statements in it wait for a lock. */
+  lockWaiters(): Promise<number[]>;
   /** Ends all connections to it and deletes it. */
   drop(): Promise<void>;
 }
@@ -35,6 +40,7 @@ export async function createTestDatabase({ migrated = true } = {}): Promise<Test
   return {
     connection,
     query: (text, parameters) => query(connection, text, parameters),
+    lockWaiters: async () => (await query(connection, LOCK_WAITERS)).map(({ pid }) => pid as number),
     drop: async () => {
       await query(admin, `drop database if exists ${database} with (force)`);
     },
