@@ -7,7 +7,7 @@ import { CallFailure } from './server_failure.ts';
 import type { SessionKeeper } from './session_keeper.ts';
 
 /** How long a stream may be silent before it counts as dead: three heartbeats of 30 seconds. */
-const SILENCE_LIMIT_MS = 90_000;
+export const SILENCE_LIMIT_MS = 90_000;
 /** The longest wait before watching again, in milliseconds. */
 const LONGEST_WAIT_MS = 30_000;
 

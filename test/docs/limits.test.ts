@@ -3,14 +3,17 @@ import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
 import { ATTEMPT_TIMEOUT_MS } from '../../src/client/public_call.ts';
 import { DEFAULT_RETRY_POLICY } from '../../src/client/retry.ts';
+import { SILENCE_LIMIT_MS } from '../../src/client/vault_watch.ts';
 import { SEALED_BLOB_MIN_BYTES, SEALED_BLOB_OVERHEAD_BYTES } from '../../src/protocol/sizes.ts';
 import { loadConfig, SETTINGS } from '../../src/server/config.ts';
 import { DEFAULT_DOOR_LIMITS } from '../../src/server/door.ts';
 import {
   FAILURES_PER_NAME,
   FAILURES_PER_NAME_AND_NETWORK,
+  FAILURES_PER_NETWORK,
   HANDSHAKES_PER_NETWORK,
 } from '../../src/server/rate_limits.ts';
+import { DEFAULT_FEED_TIMES, WATCHES_PER_SESSION } from '../../src/server/revision_feed.ts';
 
 const page = (name: string) =>
   readFile(fileURLToPath(new URL(`../../docs/${name}`, import.meta.url)), 'utf8');
@@ -93,6 +96,7 @@ describe('the limits in the documents', () => {
   it('of rates are those that are counted, in the settings as well', () => {
     const limitOf = (what: string) => numbersIn(rows.find(([name]) => name === what)![1]!);
     expect(limitOf('RegisterUser and StartSession of a network')).to.deep.equal([HANDSHAKES_PER_NETWORK]);
+    expect(limitOf('failed log-ins of a network')).to.deep.equal([FAILURES_PER_NETWORK]);
     expect(limitOf('failed log-ins of a name from one network')).to.deep.equal([
       FAILURES_PER_NAME_AND_NETWORK,
     ]);
@@ -101,6 +105,21 @@ describe('the limits in the documents', () => {
       HANDSHAKES_PER_NETWORK,
       FAILURES_PER_NAME_AND_NETWORK,
     ]);
+  });
+
+  it('of watches are the heartbeat and the watches of a session, and three heartbeats are a client’s patience', async () => {
+    const heartbeatSeconds = DEFAULT_FEED_TIMES.heartbeatMs / 1000;
+    const text = await page('api_calls.md');
+    expect(heartbeatSeconds).to.equal(30);
+    expect(text).to.include(`every ${heartbeatSeconds} seconds; three missed`);
+    expect(numbersIn(rows.find(([name]) => name === 'open watches of a session')![1]!)).to.deep.equal([
+      WATCHES_PER_SESSION,
+    ]);
+    const [, watched] = tableBelow(await page('api_responses.md'), 'Deadlines, retries, back-off').find(
+      ([what]) => what === 'WatchEntries',
+    )!;
+    expect(numbersIn(watched!)[0]).to.equal(SILENCE_LIMIT_MS / 1000);
+    expect(SILENCE_LIMIT_MS).to.equal(3 * DEFAULT_FEED_TIMES.heartbeatMs);
   });
 
   it('of patience are those of the client library', async () => {
