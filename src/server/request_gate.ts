@@ -122,6 +122,7 @@ const UNDOES_ALL: ReadonlySet<FaultKind> = new Set([
 /** How many sessions may read while the database cannot write; about 200 bytes each. */
 const MAX_DEGRADED_SESSIONS = 10_000;
 
+/** The gate of one process. Throws RpcFailure, and DatabaseFault where the database undid the whole. */
 export class RequestGate {
   readonly #database: Database;
   /** Windows of sessions that read while the database could not write; asked until its own windows cover them. */

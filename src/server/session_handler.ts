@@ -63,6 +63,7 @@ interface AttemptRow extends LoginRow {
   readonly alive: boolean;
 }
 
+/** A method for each RPC. A log-in holds no connection to the database while its arithmetic runs. */
 export class SessionHandler implements HandlerOf<typeof SessionService> {
   readonly #database: Database;
   readonly #gate: RequestGate;

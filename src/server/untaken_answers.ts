@@ -13,6 +13,7 @@ export interface Answer {
   readonly writableLength: number;
 }
 
+/** The answers of one door, looked at four times a second until `end`. */
 export class UntakenAnswers {
   readonly #guard: Pick<ConnectionGuard, 'waitsForPeer'>;
   readonly #maxBytes: number;

@@ -20,6 +20,7 @@ interface Turns {
   readonly waiting: (() => void)[];
 }
 
+/** The turns of one process, for all its users. */
 export class UserTurns {
   readonly #users = new Map<string, Turns>();
 
