@@ -9,7 +9,7 @@ import { createConnectTransport } from '@connectrpc/connect-node';
 import { expect } from 'chai';
 import * as data from '../../gen/passmanager/data/v1/data_service_pb.ts';
 import { COMPILE_CACHE } from '../support/compile_cache.ts';
-import { processesOn, remove, temporaryDirectory } from '../support/embedded.ts';
+import { remove, temporaryDirectory, untilNothingRunsOn } from '../support/embedded.ts';
 import { eventually } from '../support/eventually.ts';
 import { freePort } from '../support/free_port.ts';
 import { logIn, makeAccount, register } from '../support/raw_client.ts';
@@ -32,7 +32,7 @@ describe('several processes of a server', function () {
   afterEach(async () => {
     if (primary.exitCode === null && primary.signalCode === null) primary.kill('SIGKILL');
     await exited;
-    await eventually(() => processesOn(join(directory, 'data')).length === 0);
+    await untilNothingRunsOn(join(directory, 'data'));
     remove(directory);
   });
 
@@ -198,7 +198,7 @@ describe('several processes of a server', function () {
       process.kill(target === 'first' ? primary.pid! : -primary.pid!, 'SIGTERM');
       expect(await exited).to.equal(0);
       expect(left.some(isRunning)).to.equal(false);
-      await eventually(() => processesOn(join(directory, 'data')).length === 0);
+      await untilNothingRunsOn(join(directory, 'data'));
     }
   });
 });

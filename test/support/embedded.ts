@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 import pg from 'pg';
 import { startEmbeddedPostgres } from '../../src/database/embedded/embedded_postgres.ts';
 import type { EmbeddedConnection } from '../../src/database/embedded/postmaster.ts';
+import { eventually } from './eventually.ts';
 
 export const isRoot = process.getuid?.() === 0;
 
@@ -127,4 +128,9 @@ export function processesOn(cluster: string): number[] {
         return false;
       }
     });
+}
+
+/** Waits until no PostgreSQL runs on a cluster. The shell that guards one may outlive it by a moment. */
+export async function untilNothingRunsOn(cluster: string): Promise<void> {
+  await eventually(() => processesOn(cluster).length === 0);
 }

@@ -37,6 +37,7 @@ import {
   remove,
   startChildServer,
   temporaryDirectory,
+  untilNothingRunsOn,
   usedDataDirectory,
 } from '../../support/embedded.ts';
 import { eventually } from '../../support/eventually.ts';
@@ -128,7 +129,7 @@ describe('the embedded PostgreSQL', function () {
       const error = await rejection(start(dataDir));
       expect(error.name).to.equal('EmbeddedPostgresError');
       expect(error.message).to.contain('pg_control');
-      expect(processesOn(cluster(dataDir))).to.deep.equal([]);
+      await untilNothingRunsOn(cluster(dataDir));
     });
 
     it('a first start that may not write enough, and needs no cleaning before the next', async () => {
@@ -283,7 +284,7 @@ describe('the embedded PostgreSQL', function () {
     await client.connect();
     await client.query('begin');
     await postgres.stop();
-    expect(processesOn(cluster(dataDir))).to.deep.equal([]);
+    await untilNothingRunsOn(cluster(dataDir));
     expect(readdirSync(join(dataDir, 'postgres', 'socket'))).to.deep.equal([]);
     expect(existsSync(join(cluster(dataDir), 'postmaster.pid'))).to.equal(false);
     await start(dataDir);
@@ -359,7 +360,7 @@ describe('the embedded PostgreSQL', function () {
       await keep({ connection: connection! });
       server.process.kill('SIGKILL');
       await server.ended;
-      await eventually(() => processesOn(cluster(dataDir)).length === 0);
+      await untilNothingRunsOn(cluster(dataDir));
       expect(await count(await start(dataDir))).to.equal(3);
     });
 
@@ -436,7 +437,7 @@ describe('the embedded PostgreSQL', function () {
     expect(postmasterOf(dataDir)).to.equal(postmaster);
     server.process.stdin!.end();
     await server.ended;
-    expect(processesOn(cluster(dataDir))).to.deep.equal([]);
+    await untilNothingRunsOn(cluster(dataDir));
   });
 
   describe('when its server is root', () => {

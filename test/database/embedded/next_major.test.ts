@@ -11,14 +11,13 @@ import { goToNextMajor } from '../../../src/database/embedded/next_major.ts';
 import { postgresBinaries, previousBinaries } from '../../../src/database/embedded/postgres_binaries.ts';
 import { createLogger } from '../../../src/server/log.ts';
 import {
-  processesOn,
   query,
   recordingLog,
   remove,
   startChildServer,
   temporaryDirectory,
+  untilNothingRunsOn,
 } from '../../support/embedded.ts';
-import { eventually } from '../../support/eventually.ts';
 import { fillPreviousRelease, withPreviousRelease } from '../../support/previous_release.ts';
 import { rejection } from '../../support/rejection.ts';
 import { everythingIn } from '../../support/sample_rows.ts';
@@ -210,7 +209,7 @@ describe('going to the next major version of PostgreSQL', function () {
       );
       expect(killed, which).not.to.equal(undefined);
       expectUntouched(directory);
-      await eventually(() => processesOn(cluster).length === 0);
+      await untilNothingRunsOn(cluster);
     }
 
     // As the new one has its place.

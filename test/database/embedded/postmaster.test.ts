@@ -13,7 +13,7 @@ import {
   startPostmaster,
 } from '../../../src/database/embedded/postmaster.ts';
 import { openSocketDirectory } from '../../../src/database/embedded/socket_directory.ts';
-import { processesOn, query, remove, usedDataDirectory } from '../../support/embedded.ts';
+import { query, remove, untilNothingRunsOn, usedDataDirectory } from '../../support/embedded.ts';
 import { rejection } from '../../support/rejection.ts';
 
 describe('a postmaster', function () {
@@ -51,13 +51,13 @@ describe('a postmaster', function () {
     const error = await rejection(start({ settings: { no_such_setting: 'on' } }));
     expect(error.name).to.equal('EmbeddedPostgresError');
     expect(error.message).to.contain('no_such_setting');
-    expect(processesOn(layout.cluster)).to.deep.equal([]);
+    await untilNothingRunsOn(layout.cluster);
   });
 
   it('is given up when it is not wanted any more', async () => {
     const error = await rejection(start({ signal: AbortSignal.abort() }));
     expect(error.name).to.equal('EmbeddedPostgresError');
-    expect(processesOn(layout.cluster)).to.deep.equal([]);
+    await untilNothingRunsOn(layout.cluster);
   });
 
   it('answers by the usual name, whatever a killed one left there', async () => {
