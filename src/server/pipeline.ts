@@ -27,6 +27,7 @@ import { openSync, sealSync } from '../database/aead.ts';
 import { failureAad, methodPath, requestAad, responseAad, streamAad } from '../protocol/aad.ts';
 import { REQUEST_NUMBER_LIMIT } from '../protocol/sizes.ts';
 import { isUuid } from '../protocol/uuid.ts';
+import type { BulkTurns } from './bulk_turns.ts';
 import {
   fieldsInvalid,
   incorrectParameters,
@@ -40,7 +41,7 @@ import type { Logger } from './log.ts';
 import type { RequestGate } from './request_gate.ts';
 import { SealedCall } from './request_gate.ts';
 import { type CallContext, READ_OPTIONS, type Rpc } from './rpc.ts';
-import type { SessionKeys } from './session_keys.ts';
+import { SESSION_KIND_PASSWORD_CHANGE, type SessionKeys } from './session_keys.ts';
 import type { UserTurns } from './user_turns.ts';
 
 /** The methods of a handler class for a service of the contract. */
@@ -55,6 +56,7 @@ export interface PipelineParts {
   readonly gate: RequestGate;
   readonly rules: FieldRules;
   readonly turns: UserTurns;
+  readonly bulk: BulkTurns;
   readonly log: Logger;
 }
 
@@ -112,6 +114,8 @@ function publicRpc(method: DescMethod, run: Method, { rules, log }: PipelinePart
 class SealedRpc {
   readonly #method: DescMethod;
   readonly #access: Access;
+  /** Whether a password change calls it once for each batch of a vault. */
+  readonly #isBulk: boolean;
   readonly #run: Method;
   readonly #parts: PipelineParts;
   readonly #path: string;
@@ -121,6 +125,7 @@ class SealedRpc {
   constructor(method: DescMethod, rule: Access, run: Method, parts: PipelineParts) {
     this.#method = method;
     this.#access = rule;
+    this.#isBulk = rule === Access.PASSWORD_CHANGE_SESSION;
     this.#run = run;
     this.#parts = parts;
     this.#path = methodPath(method);
@@ -151,14 +156,29 @@ class SealedRpc {
   }
 
   async #unary(request: Message, context: CallContext): Promise<Message> {
+    const { turns, bulk } = this.#parts;
     let call: SealedCall | undefined;
+    if (!this.#isBulk) bulk.otherBegins();
     try {
       const opened = await this.#open(request, context);
       call = opened.call;
-      return await this.#parts.turns.run(call.session.userId, call, () => this.#answer(opened));
+      const { userId, kind } = call.session;
+      // Other sessions are refused, and hold up no change of their user's.
+      if (this.#isBulk && kind === SESSION_KIND_PASSWORD_CHANGE) return await this.#piece(opened);
+      return await turns.run(userId, call, () => this.#answer(opened));
     } catch (error) {
       throw this.#refused(error, call, context);
+    } finally {
+      if (!this.#isBulk) bulk.otherEnds();
     }
+  }
+
+  /** Takes a turn of the user's when it may begin, not before: an abort of the change finds one while pieces wait. */
+  #piece(opened: { call: SealedCall; plaintext: Buffer }): Promise<Message> {
+    const { turns, bulk } = this.#parts;
+    const { call } = opened;
+    const { userId } = call.session;
+    return bulk.run(userId, call, () => turns.run(userId, call, () => this.#answer(opened)));
   }
 
   async #answer({ call, plaintext }: { call: SealedCall; plaintext: Buffer }): Promise<Message> {
@@ -191,9 +211,15 @@ class SealedRpc {
 
   /** The payload of a stream, whose number is spent: what follows is in no turn, and may last for days. */
   async #begun({ call, plaintext }: { call: SealedCall; plaintext: Buffer }): Promise<Message> {
-    const payload = await this.#checked(call, plaintext);
-    await this.#parts.gate.spend(call);
-    return payload;
+    const { gate, bulk } = this.#parts;
+    bulk.otherBegins();
+    try {
+      const payload = await this.#checked(call, plaintext);
+      await gate.spend(call);
+      return payload;
+    } finally {
+      bulk.otherEnds();
+    }
   }
 
   /** The associated data is over what was received: the fields of the envelope, never protobuf serialized again. */

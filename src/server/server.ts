@@ -15,6 +15,7 @@ import { estimatedRows } from '../database/row_estimate.ts';
 import { makeRecoveryCode, openServerKeys, type ServerKeys } from '../database/server_keys.ts';
 import type { RandomBytes } from '../protocol/bytes.ts';
 import { BackupSchedule } from './backup_schedule.ts';
+import { BulkTurns } from './bulk_turns.ts';
 import { clientAddressesOf } from './client_address.ts';
 import { type Config, isLoopback, keyFileOf } from './config.ts';
 import { DataHandler } from './data_handler.ts';
@@ -268,7 +269,8 @@ async function openServices(
     ? new DatabaseRateLimits(database.reads, keys, config.srpQueueLimit)
     : NO_RATE_LIMITS;
   const decoys = new Decoys(keys, keys.sealer);
-  const pipeline = { sessionKeys, gate, rules: new FieldRules(limits), turns: new UserTurns(), log };
+  const rules = new FieldRules(limits);
+  const pipeline = { sessionKeys, gate, rules, turns: new UserTurns(), bulk: new BulkTurns(), log };
   const shared = { database, gate, feed, keys, sessionKeys, decoys, srp, rateLimits, random };
   const rpcs = [
     ...serviceRpcs(UserService, new UserHandler({ ...shared, registration, maxUsers }), pipeline),

@@ -35,28 +35,12 @@ export class UserTurns {
       this.#users.set(userId, turns);
     }
     if (turns.running < AT_ONCE) turns.running += 1;
-    else await this.#turn(turns, caller.signal);
+    else await inLine(turns.waiting, caller.signal);
     try {
       return await call();
     } finally {
       this.#end(userId, turns);
     }
-  }
-
-  #turn({ waiting }: Turns, signal: AbortSignal): Promise<void> {
-    if (waiting.length >= WAITING || signal.aborted) throw tooManyRequests(1);
-    return new Promise((resolve, reject) => {
-      const begin = (): void => {
-        signal.removeEventListener('abort', leave);
-        resolve();
-      };
-      const leave = (): void => {
-        waiting.splice(waiting.indexOf(begin), 1);
-        reject(tooManyRequests(1));
-      };
-      waiting.push(begin);
-      signal.addEventListener('abort', leave, { once: true });
-    });
   }
 
   /** Hands the turn on, or gives it up. */
@@ -69,4 +53,24 @@ export class UserTurns {
     turns.running -= 1;
     if (turns.running === 0) this.#users.delete(userId);
   }
+}
+
+/**
+ * Waits at the end of a line until what is put there is called. Throws RQS03 where WAITING wait already, or once the caller
+ * has gone away, who leaves the line then.
+ */
+export function inLine(waiting: (() => void)[], signal: AbortSignal): Promise<void> {
+  if (waiting.length >= WAITING || signal.aborted) throw tooManyRequests(1);
+  return new Promise((resolve, reject) => {
+    const begin = (): void => {
+      signal.removeEventListener('abort', leave);
+      resolve();
+    };
+    const leave = (): void => {
+      waiting.splice(waiting.indexOf(begin), 1);
+      reject(tooManyRequests(1));
+    };
+    waiting.push(begin);
+    signal.addEventListener('abort', leave, { once: true });
+  });
 }

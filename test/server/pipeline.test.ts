@@ -8,12 +8,21 @@ import * as data from '../../gen/passmanager/data/v1/data_service_pb.ts';
 import * as password from '../../gen/passmanager/password/v1/password_service_pb.ts';
 import * as session from '../../gen/passmanager/session/v1/session_service_pb.ts';
 import * as user from '../../gen/passmanager/user/v1/user_service_pb.ts';
-import { methodPath } from '../../src/protocol/aad.ts';
+import { sealSync } from '../../src/database/aead.ts';
+import { methodPath, requestAad } from '../../src/protocol/aad.ts';
+import { BulkTurns } from '../../src/server/bulk_turns.ts';
 import { RpcError } from '../../src/server/errors.ts';
 import { FieldRules } from '../../src/server/field_rules.ts';
 import { createLogger } from '../../src/server/log.ts';
 import { type PipelineParts, serviceRpcs } from '../../src/server/pipeline.ts';
-import type { CallContext, UnaryRpc } from '../../src/server/rpc.ts';
+import type { SealedCall } from '../../src/server/request_gate.ts';
+import type { CallContext, Rpc, StreamingRpc, UnaryRpc } from '../../src/server/rpc.ts';
+import {
+  SESSION_KIND_LOGIN,
+  SESSION_KIND_PASSWORD_CHANGE,
+  sessionKeySet,
+} from '../../src/server/session_keys.ts';
+import { UserTurns } from '../../src/server/user_turns.ts';
 
 const lines: string[] = [];
 const parts = {
@@ -21,6 +30,8 @@ const parts = {
   log: createLogger('debug', { write: (line: string) => void lines.push(line) }),
   sessionKeys: { known: () => undefined, find: async () => undefined },
   gate: {},
+  turns: new UserTurns(),
+  bulk: new BulkTurns(),
 } as unknown as PipelineParts;
 
 const context: CallContext = {
@@ -130,6 +141,97 @@ describe('the pipeline', () => {
     const unknown = await errorOf(get.call(create(data.GetEntryRequestSchema, { secure }), context));
     expect(unknown.status).to.equal(Code.Unauthenticated);
     expect(unknown.detailSchema).to.equal(FailureSchema);
+  });
+});
+
+describe('the pipeline has as bulk work', () => {
+  const { userId, sessionId } = { userId: randomUUID(), sessionId: randomUUID() };
+  const keysOf = (kind: number) => sessionKeySet({ sessionId, userId, kind }, new Uint8Array(32));
+  const SERVICES = [data.DataService, password.PasswordService, session.SessionService, user.UserService];
+  const CHANGE_CALLS = [
+    'GetEntry',
+    'UpdateEntry',
+    'BatchGetEntries',
+    'BatchUpdateEntries',
+    'CommitPasswordChange',
+  ].map((name) => `/passmanager.password.v1.PasswordService/${name}`);
+  /** No message of protobuf, which the pipeline refuses when it runs the call. */
+  const NO_PAYLOAD = Uint8Array.of(255);
+
+  /** Where a call came by. */
+  let way: string[];
+
+  /** The RPCs of all services for a session of a kind, with parts that tell where a call comes by. */
+  function rpcsFor(kind: number) {
+    const through = (name: string) => (of: string, caller: SealedCall, run: () => Promise<unknown>) => {
+      expect([of, caller.signal]).to.deep.equal([userId, context.signal]);
+      way.push(name);
+      return run();
+    };
+    const told = {
+      ...parts,
+      sessionKeys: { known: () => keysOf(kind) },
+      gate: { spend: async (call: SealedCall) => Object.assign(call, { spent: true }) },
+      turns: { run: through('turn') },
+      bulk: {
+        run: through('piece'),
+        otherBegins: () => way.push('begins'),
+        otherEnds: () => way.push('ends'),
+      },
+    } as unknown as PipelineParts;
+    const run = async function* () {
+      yield { revision: 1n };
+      yield { revision: 2n };
+    };
+    return SERVICES.flatMap((service) =>
+      serviceRpcs(service as typeof data.DataService, handlerOf(service, run as never), told),
+    );
+  }
+
+  /** A request of the session; `sealedAs`: the number that its seal is for. */
+  const requestTo = ({ path, method }: Rpc, plaintext: Uint8Array, sealedAs = 0n) => {
+    const aad = requestAad(path, sessionId, sealedAs);
+    const encryptedData = sealSync(keysOf(SESSION_KIND_LOGIN).clientToServer, plaintext, aad);
+    return create(method.input, { secure: { sessionId, requestNumber: 0n, encryptedData } } as never);
+  };
+
+  /** The paths of all sealed unary RPCs by where their calls came by. */
+  async function waysOf(kind: number, sealedAs?: bigint): Promise<Record<string, string[]>> {
+    const ways: Record<string, string[]> = {};
+    for (const rpc of rpcsFor(kind)) {
+      if (rpc.kind !== 'unary' || getOption(rpc.method, access) === Access.PUBLIC) continue;
+      way = [];
+      await errorOf(rpc.call(requestTo(rpc, NO_PAYLOAD, sealedAs), context));
+      const name = way.join(', ');
+      ways[name] = [...(ways[name] ?? []), rpc.path];
+    }
+    return ways;
+  }
+
+  it('no call of a log-in session; one into a change goes as others do, and none is slower for it', async () => {
+    const ways = await waysOf(SESSION_KIND_LOGIN);
+    expect(ways).to.have.all.keys('begins, turn, ends', 'turn');
+    expect(ways.turn).to.have.members(CHANGE_CALLS);
+  });
+
+  it('no request that does not open', async () => {
+    const ways = await waysOf(SESSION_KIND_PASSWORD_CHANGE, 1n);
+    expect(ways).to.have.all.keys('begins, ends', '');
+    expect(ways['']).to.have.members(CHANGE_CALLS);
+  });
+
+  it('no watch, whose opening is over before its first message', async () => {
+    way = [];
+    const watch = rpcsFor(SESSION_KIND_LOGIN).find(({ kind }) => kind === 'server_streaming') as StreamingRpc;
+    for await (const _ of watch.call(requestTo(watch, new Uint8Array()), context))
+      expect(way).to.deep.equal(['turn', 'begins', 'ends']);
+    expect(way).to.have.length(3);
+  });
+
+  it('the calls of a password change, which take a turn when they may begin, and not its abort', async () => {
+    const ways = await waysOf(SESSION_KIND_PASSWORD_CHANGE);
+    expect(ways).to.have.all.keys('begins, turn, ends', 'piece, turn');
+    expect(ways['piece, turn']).to.have.members(CHANGE_CALLS);
   });
 });
 
