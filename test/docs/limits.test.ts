@@ -5,6 +5,7 @@ import { ATTEMPT_TIMEOUT_MS } from '../../src/client/public_call.ts';
 import { DEFAULT_RETRY_POLICY } from '../../src/client/retry.ts';
 import { SILENCE_LIMIT_MS } from '../../src/client/vault_watch.ts';
 import { SEALED_BLOB_MIN_BYTES, SEALED_BLOB_OVERHEAD_BYTES } from '../../src/protocol/sizes.ts';
+import { LONGEST_REST_MS } from '../../src/server/bulk_turns.ts';
 import { loadConfig, SETTINGS } from '../../src/server/config.ts';
 import { DEFAULT_DOOR_LIMITS } from '../../src/server/door.ts';
 import {
@@ -14,6 +15,7 @@ import {
   HANDSHAKES_PER_NETWORK,
 } from '../../src/server/rate_limits.ts';
 import { DEFAULT_FEED_TIMES, WATCHES_PER_SESSION } from '../../src/server/revision_feed.ts';
+import { WAITING } from '../../src/server/user_turns.ts';
 
 const page = (name: string) =>
   readFile(fileURLToPath(new URL(`../../docs/${name}`, import.meta.url)), 'utf8');
@@ -90,6 +92,16 @@ describe('the limits in the documents', () => {
     ]);
     expect(limitOf('requests in flight on an HTTP/2 connection')).to.deep.equal([
       DEFAULT_DOOR_LIMITS.maxStreamsPerConnection,
+    ]);
+  });
+
+  it('of calls that wait are those of their turns, and of a change’s rests', () => {
+    const limitOf = (what: string) => numbersIn(rows.find(([name]) => name === what)![1]!);
+    expect(limitOf('requests of a user that run')[1]).to.equal(WAITING);
+    expect(limitOf('requests of a change session that run').slice(0, 3)).to.deep.equal([
+      1,
+      WAITING,
+      LONGEST_REST_MS,
     ]);
   });
 
