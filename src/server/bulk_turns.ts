@@ -5,8 +5,8 @@
  */
 import { inLine } from './user_turns.ts';
 
-/** How long a rest is for each millisecond of the piece before it: at most a third of the time is bulk work. */
-const REST_PER_PIECE = 2;
+/** How long a rest is for each millisecond of the piece before it: at most a quarter of the time is bulk work. */
+const REST_PER_PIECE = 3;
 
 /** The longest rest, in milliseconds: no call waits long for its user's own piece, and a server that stops neither. */
 export const LONGEST_REST_MS = 500;

@@ -86,7 +86,7 @@ describe('BulkTurns', () => {
     for (const refusal of await Promise.all(left)) expect(codes(refusal)).to.deep.equal([13]);
     expect(codes(await rejection(begin('one', 'late', leaving)))).to.deep.equal([13]);
     expect(names()).to.deep.equal([]);
-    await pass(80);
+    await pass(120);
     expect(names()).to.deep.equal(['stays']);
     await end('stays');
     expect(await stays).to.equal('stays');
@@ -98,7 +98,7 @@ describe('BulkTurns', () => {
     const left = rejection(begin('one', 'left', leaving));
     leaving.abort();
     await left;
-    await pass(80);
+    await pass(120);
     expect(bulk.size).to.equal(0);
     expect(rests).to.deep.equal([]);
   });
@@ -111,7 +111,7 @@ describe('BulkTurns', () => {
     running.get('fails')!.fail();
     expect(((await fails) as Error).message).to.equal('fails');
     const next = begin('one', 'next');
-    await pass(19);
+    await pass(29);
     expect(names()).to.deep.equal([]);
     await pass(1);
     expect(names()).to.deep.equal(['next']);
@@ -148,11 +148,11 @@ describe('BulkTurns', () => {
     await Promise.all(pieces);
   });
 
-  it('rest twice as long as the piece took, from its end, and no answer waits for that', async () => {
+  it('rest three times as long as the piece took, from its end, and no answer waits for that', async () => {
     await disturbed('one', 'a', 45);
     await pass(30);
     const next = begin('one', 'b');
-    await pass(59);
+    await pass(104);
     expect(names()).to.deep.equal([]);
     await pass(1);
     expect(names()).to.deep.equal(['b']);
@@ -168,7 +168,7 @@ describe('BulkTurns', () => {
     await end('first');
     await first;
     expect(rests).to.have.length(1);
-    await pass(20);
+    await pass(30);
     const second = begin('one', 'second');
     await settled();
     bulk.otherBegins();
@@ -192,9 +192,9 @@ describe('BulkTurns', () => {
     await disturbed('one', 'a', 20);
     await disturbed('other', 'b', 10);
     expect(bulk.size).to.equal(2);
-    await pass(20);
+    await pass(30);
     expect(bulk.size).to.equal(1);
-    await pass(10);
+    await pass(20);
     expect(bulk.size).to.equal(0);
   });
 
