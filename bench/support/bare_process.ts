@@ -2,6 +2,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomBytes, randomUUID } from 'node:crypto';
 import { once } from 'node:events';
+import { SERVER_FLAGS } from '../../src/cli/commands/serve.ts';
 import { deriveSessionKeys } from '../../src/protocol/keys.ts';
 import { BARE_TABLES, type BareServerOptions } from '../floors/bare_tables.ts';
 import { cpuMs } from './process_figures.ts';
@@ -56,7 +57,8 @@ export class BareProcess {
         }),
       ),
     };
-    const child = spawn(process.execPath, [PROGRAM], {
+    // The same flags as the server's: how often garbage is collected is part of the stack.
+    const child = spawn(process.execPath, [...SERVER_FLAGS, PROGRAM], {
       env: { PATH: process.env.PATH, BARE_SERVER: JSON.stringify(options) },
       stdio: ['ignore', 'pipe', 'inherit'],
     });
