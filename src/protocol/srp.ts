@@ -116,10 +116,15 @@ export function isAcceptableVerifier(v: Uint8Array): boolean {
   return verifier > 1n && verifier < N - 1n;
 }
 
+/** g to a private exponent, modulo N, padded. */
+export function generatorPower(exponent: Uint8Array, power: Modexp = modexp): Uint8Array {
+  requireLength('private exponent', exponent, PRIVATE_EXPONENT_BYTES);
+  return padGroupElement(power(g, bytesToBigint(exponent)));
+}
+
 /** `A = g^a mod N`, padded. */
 export function clientPublicA(a: Uint8Array, power: Modexp = modexp): Uint8Array {
-  requireLength('a', a, PRIVATE_EXPONENT_BYTES);
-  return padGroupElement(power(g, bytesToBigint(a)));
+  return generatorPower(a, power);
 }
 
 /** Whether a client goes on with this B (RFC 5054 §2.5.3: abort if B mod N = 0; and B < N, so that B has one form). */
@@ -139,9 +144,14 @@ export function isAcceptableU(u: Uint8Array): boolean {
 
 /** `B = (k*v + g^b) mod N`, padded. The caller has checked v. */
 export function serverPublicB(v: Uint8Array, b: Uint8Array, power: Modexp = modexp): Uint8Array {
+  return serverPublicBOf(v, generatorPower(b, power));
+}
+
+/** B of v and of the padded `g^b mod N`, which hides v in B: who knew it would know v. The caller has checked v. */
+export function serverPublicBOf(v: Uint8Array, powerOfB: Uint8Array): Uint8Array {
   requireLength('v', v, GROUP_ELEMENT_BYTES);
-  requireLength('b', b, PRIVATE_EXPONENT_BYTES);
-  return padGroupElement((GROUP.k * bytesToBigint(v) + power(g, bytesToBigint(b))) % N);
+  requireLength('g^b', powerOfB, GROUP_ELEMENT_BYTES);
+  return padGroupElement((GROUP.k * bytesToBigint(v) + bytesToBigint(powerOfB)) % N);
 }
 
 /** `u = H(PAD(A) | PAD(B))`, 32 bytes. */

@@ -38,9 +38,7 @@ import { closeChange } from '../database/password_changes.ts';
 import { sessionRowId } from '../database/sealed_columns.ts';
 import type { ServerKeys } from '../database/server_keys.ts';
 import { DELETE_ALL_SESSIONS, DELETE_ATTEMPTS } from '../database/user_statements.ts';
-import type { RandomBytes } from '../protocol/bytes.ts';
 import { passwordChangeContext, passwordCommitContext, pendingDigest } from '../protocol/handshake.ts';
-import { privateExponent } from '../protocol/srp.ts';
 import { type CredentialRow, CredentialSealer, type Credentials } from './credentials.ts';
 import { batchGetResult, type EntryRow, entryMessage } from './entry_messages.ts';
 import {
@@ -57,6 +55,7 @@ import type { RateLimits } from './rate_limits.ts';
 import type { Account, RequestGate, SealedCall } from './request_gate.ts';
 import type { RevisionFeed } from './revision_feed.ts';
 import { SESSION_KIND_PASSWORD_CHANGE, type SessionKeys } from './session_keys.ts';
+import type { EphemeralStock } from './srp/ephemeral_stock.ts';
 import type { SrpPool } from './srp/srp_pool.ts';
 
 interface StartRow extends Row {
@@ -82,9 +81,9 @@ export class PasswordHandler implements HandlerOf<typeof PasswordService> {
   readonly #keys: ServerKeys;
   readonly #sessionKeys: SessionKeys;
   readonly #credentials: CredentialSealer;
+  readonly #ephemerals: EphemeralStock;
   readonly #srp: SrpPool;
   readonly #rateLimits: RateLimits;
-  readonly #random: RandomBytes;
   readonly #inTurn = pLimit(HANDSHAKES_AT_ONCE);
 
   constructor(parts: {
@@ -92,18 +91,18 @@ export class PasswordHandler implements HandlerOf<typeof PasswordService> {
     feed: RevisionFeed;
     keys: ServerKeys;
     sessionKeys: SessionKeys;
+    ephemerals: EphemeralStock;
     srp: SrpPool;
     rateLimits: RateLimits;
-    random: RandomBytes;
   }) {
     this.#gate = parts.gate;
     this.#feed = parts.feed;
     this.#keys = parts.keys;
     this.#sessionKeys = parts.sessionKeys;
     this.#credentials = new CredentialSealer(parts.keys.sealer);
+    this.#ephemerals = parts.ephemerals;
     this.#srp = parts.srp;
     this.#rateLimits = parts.rateLimits;
-    this.#random = parts.random;
   }
 
   async startPasswordChange(payload: StartPasswordChangePayload, call: SealedCall) {
@@ -112,8 +111,8 @@ export class PasswordHandler implements HandlerOf<typeof PasswordService> {
       const current = await this.#currentCredentials(transaction, account);
       const ephemeralId = crypto.randomUUID();
       const [pair, newPair] = await Promise.all([
-        this.#publicPair(current.srpVerifier),
-        this.#publicPair(announced.srpVerifier),
+        this.#ephemerals.take(current.srpVerifier),
+        this.#ephemerals.take(announced.srpVerifier),
       ]);
       await transaction.execute(DELETE_STARTS, [account.id, call.session.sessionId]);
       await transaction.execute(INSERT_START, [
@@ -348,12 +347,6 @@ export class PasswordHandler implements HandlerOf<typeof PasswordService> {
   async #currentCredentials(transaction: Transaction, account: Account): Promise<Credentials> {
     const { rows } = await transaction.execute(CURRENT_CREDENTIALS, [account.id]);
     return this.#credentials.open('users', account.id, '', rows[0] as CredentialRow);
-  }
-
-  async #publicPair(verifier: Uint8Array): Promise<{ privateB: Uint8Array; publicB: Uint8Array }> {
-    const privateB = privateExponent(this.#random);
-    const { publicB } = await this.#srp.startHandshake({ verifier, privateB });
-    return { privateB, publicB };
   }
 
   async #verify(

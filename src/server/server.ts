@@ -41,6 +41,7 @@ import { DEFAULT_FEED_TIMES, type FeedTimes, RevisionFeed } from './revision_fee
 import type { Rpc } from './rpc.ts';
 import { SessionHandler } from './session_handler.ts';
 import { SessionKeys } from './session_keys.ts';
+import { EphemeralStock } from './srp/ephemeral_stock.ts';
 import { SrpPool } from './srp/srp_pool.ts';
 import { Teardown } from './teardown.ts';
 import { readTlsFiles } from './tls.ts';
@@ -125,7 +126,7 @@ async function start(config: Config, parts: ServerParts, teardown: Teardown): Pr
   keyRefresh.start();
   teardown.add(() => keyRefresh.stop());
   const services = await openServices(config, parts, { database, keys, random, tracing, teardown });
-  const { srp, feed, gate } = services;
+  const { srp, ephemerals, feed, gate } = services;
 
   const readiness = new DatabaseReadiness(database.reads, parts.readinessMs ?? 2_000, log);
   database.whenFull(() => readiness.refusedWrite());
@@ -136,7 +137,11 @@ async function start(config: Config, parts: ServerParts, teardown: Teardown): Pr
     pools: () => database.load(),
     faults: () => database.faults(),
     databaseBytes: () => databaseSize(database),
-    srp: () => srp.load(),
+    srp: () => {
+      const load = srp.load();
+      // Who waits for the stock waits for a thread.
+      return { ...load, queued: load.queued + ephemerals.waiting };
+    },
     watchers: () => feed.watcherCount,
     degradedSessions: () => gate.degradedSessions,
     isReady: () => readiness.isServing(),
@@ -237,6 +242,7 @@ interface Foundation {
 interface Services {
   readonly rpcs: readonly Rpc[];
   readonly srp: SrpPool;
+  readonly ephemerals: EphemeralStock;
   readonly feed: RevisionFeed;
   readonly gate: RequestGate;
 }
@@ -255,6 +261,13 @@ async function openServices(
     ...aroundOf(tracing),
   });
   teardown.add(() => srp.stop());
+  const ephemerals = new EphemeralStock({
+    srp,
+    random,
+    waitingLimit: config.srpQueueLimit,
+    ...aroundOf(tracing),
+  });
+  teardown.add(() => ephemerals.stop());
   const feed = new RevisionFeed(database, log, parts.feedTimes ?? DEFAULT_FEED_TIMES);
   await feed.start();
   teardown.add(() => feed.stop());
@@ -271,14 +284,14 @@ async function openServices(
   const decoys = new Decoys(keys, keys.sealer);
   const rules = new FieldRules(limits);
   const pipeline = { sessionKeys, gate, rules, turns: new UserTurns(), bulk: new BulkTurns(), log };
-  const shared = { database, gate, feed, keys, sessionKeys, decoys, srp, rateLimits, random };
+  const shared = { database, gate, feed, keys, sessionKeys, decoys, ephemerals, srp, rateLimits, random };
   const rpcs = [
     ...serviceRpcs(UserService, new UserHandler({ ...shared, registration, maxUsers }), pipeline),
     ...serviceRpcs(SessionService, new SessionHandler({ ...shared, limits }), pipeline),
     ...serviceRpcs(DataService, new DataHandler(gate, feed, limits), pipeline),
     ...serviceRpcs(PasswordService, new PasswordHandler(shared), pipeline),
   ];
-  return { rpcs, srp, feed, gate };
+  return { rpcs, srp, ephemerals, feed, gate };
 }
 
 /** The schedule of backups, started, whose state `readiness` tells from now on; undefined where there is none. */

@@ -36,6 +36,7 @@ import type { RateLimits } from './rate_limits.ts';
 import type { RequestGate, SealedCall } from './request_gate.ts';
 import type { RevisionFeed } from './revision_feed.ts';
 import { SESSION_KIND_LOGIN, type SessionKeys, sessionKeySet } from './session_keys.ts';
+import type { EphemeralStock } from './srp/ephemeral_stock.ts';
 import type { SrpPool } from './srp/srp_pool.ts';
 
 /** The limits of sessions. Undefined caps: none. */
@@ -72,6 +73,7 @@ export class SessionHandler implements HandlerOf<typeof SessionService> {
   readonly #sessionKeys: SessionKeys;
   readonly #credentials: CredentialSealer;
   readonly #decoys: Decoys;
+  readonly #ephemerals: EphemeralStock;
   readonly #srp: SrpPool;
   readonly #rateLimits: RateLimits;
   readonly #limits: SessionLimits;
@@ -84,6 +86,7 @@ export class SessionHandler implements HandlerOf<typeof SessionService> {
     keys: ServerKeys;
     sessionKeys: SessionKeys;
     decoys: Decoys;
+    ephemerals: EphemeralStock;
     srp: SrpPool;
     rateLimits: RateLimits;
     limits: SessionLimits;
@@ -96,6 +99,7 @@ export class SessionHandler implements HandlerOf<typeof SessionService> {
     this.#sessionKeys = parts.sessionKeys;
     this.#credentials = new CredentialSealer(parts.keys.sealer);
     this.#decoys = parts.decoys;
+    this.#ephemerals = parts.ephemerals;
     this.#srp = parts.srp;
     this.#rateLimits = parts.rateLimits;
     this.#limits = parts.limits;
@@ -120,12 +124,10 @@ export class SessionHandler implements HandlerOf<typeof SessionService> {
     const decoySalts = this.#decoys.salts(usernameHash);
     const { srpSalt, masterKeySalt } = user.id === null ? decoySalts : opened;
 
-    const privateB = privateExponent(this.#random);
+    const { privateB, publicB } = await this.#ephemerals.take(srpVerifier);
     const ephemeralId = crypto.randomUUID();
     const sealedB = this.#keys.sealer.seal('auth_ephemerals', 'eph_private_b', ephemeralId, privateB);
-    const { publicB } = await this.#srp
-      .startHandshake({ verifier: srpVerifier, privateB })
-      .finally(() => privateB.fill(0));
+    privateB.fill(0);
     await this.#database.reads.execute(INSERT_LOGIN_ATTEMPT, [
       ephemeralId,
       lookup,

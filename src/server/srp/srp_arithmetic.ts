@@ -1,28 +1,21 @@
 /** The server's side of SRP-6a as its worker threads compute it: bytes in, bytes out. */
 import { equalBytes } from '../../protocol/bytes.ts';
+import { GROUP_ELEMENT_BYTES, PRIVATE_EXPONENT_BYTES } from '../../protocol/sizes.ts';
 import {
   clientProof,
   computeU,
   GROUP,
+  generatorPower,
   isAcceptableA,
   isAcceptableU,
   type Modexp,
   padGroupElement,
   serverProof,
-  serverPublicB,
   serverSharedS,
   sessionKey,
 } from '../../protocol/srp.ts';
 
-/** The first half of a log-in. */
-export interface HandshakeStart {
-  /** v, 512 bytes. */
-  readonly verifier: Uint8Array;
-  /** b, 40 bytes. */
-  readonly privateB: Uint8Array;
-}
-
-/** The second half. */
+/** The second half of a log-in. */
 export interface ProofCheck {
   /** A, 512 bytes. */
   readonly publicA: Uint8Array;
@@ -44,12 +37,20 @@ export type ProofResult =
   | { readonly ok: false }
   | { readonly ok: true; readonly sessionKey: Uint8Array; readonly serverProof: Uint8Array };
 
-/** B = (k*v + g^b) mod N, 512 bytes (RFC 5054 §2.5.3). */
-export function startHandshake(
-  { verifier, privateB }: HandshakeStart,
-  power: Modexp,
-): { publicB: Uint8Array } {
-  return { publicB: serverPublicB(verifier, privateB, power) };
+/**
+ * g^b mod N of several b, what the first halves of as many log-ins need: 40 bytes each, one after another, and 512 bytes each
+ * in the same order. Throws 'wrong length' where the last b is cut off.
+ */
+export function generatorPowers(privateBs: Uint8Array, power: Modexp): Uint8Array {
+  const count = Math.ceil(privateBs.length / PRIVATE_EXPONENT_BYTES);
+  const powers = new Uint8Array(count * GROUP_ELEMENT_BYTES);
+  for (let index = 0; index < count; index += 1) {
+    const from = index * PRIVATE_EXPONENT_BYTES;
+    const one = generatorPower(privateBs.subarray(from, from + PRIVATE_EXPONENT_BYTES), power);
+    powers.set(one, index * GROUP_ELEMENT_BYTES);
+    one.fill(0);
+  }
+  return powers;
 }
 
 /** What stands in for a refused A, so that refusing it costs the same. */

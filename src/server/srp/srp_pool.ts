@@ -3,7 +3,7 @@ import { extname } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import type { Around } from '../../database/around.ts';
 import type { LogFields, Logger } from '../log.ts';
-import type { HandshakeStart, ProofCheck, ProofResult } from './srp_arithmetic.ts';
+import type { ProofCheck, ProofResult } from './srp_arithmetic.ts';
 import { type Job, type Outcome, packJob, unpackOutcome } from './srp_messages.ts';
 import type { Answer } from './srp_worker.ts';
 
@@ -32,7 +32,7 @@ export interface SrpPoolOptions {
   readonly log: Logger;
   /** Starts a thread that speaks as srp_worker.ts does. */
   readonly createWorker?: () => Worker;
-  /** Told of every job. Default: nobody is. */
+  /** Told of every proof. Default: nobody is. */
   readonly around?: Around;
 }
 
@@ -90,14 +90,16 @@ export class SrpPool {
     this.#startThread();
   }
 
-  /** B of a log-in. Rejects with SrpQueueFullError or SrpWorkerLostError. */
-  startHandshake(input: HandshakeStart): Promise<{ publicB: Uint8Array }> {
-    return this.#run({ kind: 'start', input }) as Promise<{ publicB: Uint8Array }>;
+  /** g^b of several b, as generatorPowers has them. Rejects with SrpQueueFullError or SrpWorkerLostError. */
+  async generatorPowers(privateBs: Uint8Array): Promise<Uint8Array> {
+    const { powers } = (await this.#run({ kind: 'powers', privateBs })) as { powers: Uint8Array };
+    return powers;
   }
 
   /** Whether M1 is right, and then K and M2. Rejects with SrpQueueFullError or SrpWorkerLostError. */
   verifyClientProof(input: ProofCheck): Promise<ProofResult> {
-    return this.#run({ kind: 'verify', input }) as Promise<ProofResult>;
+    const run = () => this.#run({ kind: 'verify', input }) as Promise<ProofResult>;
+    return this.#around === undefined ? run() : this.#around('srp', 'verify', run);
   }
 
   /** Jobs that wait, threads that work and threads there are, and the most there may be. */
@@ -118,11 +120,6 @@ export class SrpPool {
   }
 
   #run(job: Job): Promise<Outcome> {
-    if (this.#around === undefined) return this.#queued(job);
-    return this.#around('srp', job.kind, () => this.#queued(job));
-  }
-
-  #queued(job: Job): Promise<Outcome> {
     if (this.#stopped) return Promise.reject(new SrpWorkerLostError());
     if (this.#queue.length >= this.#queueLimit) return Promise.reject(new SrpQueueFullError());
     return new Promise((resolve, reject) => {

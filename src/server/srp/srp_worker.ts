@@ -2,7 +2,7 @@
 import { constants, getPriority, setPriority } from 'node:os';
 import { parentPort } from 'node:worker_threads';
 import { createServerModexp, type ServerModexp } from './server_modexp.ts';
-import { startHandshake, verifyClientProof } from './srp_arithmetic.ts';
+import { generatorPowers, verifyClientProof } from './srp_arithmetic.ts';
 import { packOutcome, unpackJob } from './srp_messages.ts';
 
 /** What a worker says: that it is ready and by what arithmetic, the outcome of its job as it was packed, or that it failed. */
@@ -34,8 +34,12 @@ port.on('message', (packed: ArrayBuffer) => {
 
 function answerTo(packed: ArrayBuffer): Answer {
   try {
-    const { kind, input } = unpackJob(packed);
-    return packOutcome(kind === 'start' ? startHandshake(input, power) : verifyClientProof(input, power));
+    const job = unpackJob(packed);
+    return packOutcome(
+      job.kind === 'powers'
+        ? { powers: generatorPowers(job.privateBs, power) }
+        : verifyClientProof(job.input, power),
+    );
   } catch (error) {
     return { kind: 'failed', message: error instanceof Error ? error.message : 'unknown' };
   }

@@ -3,7 +3,8 @@ import { readFileSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
 import { expect } from 'chai';
 import type { Around } from '../../../src/database/around.ts';
-import { bytesToHex, hexToBytes } from '../../../src/protocol/bytes.ts';
+import { bytesToHex, concatBytes, hexToBytes } from '../../../src/protocol/bytes.ts';
+import { serverPublicBOf } from '../../../src/protocol/srp.ts';
 import { createLogger } from '../../../src/server/log.ts';
 import {
   createSrpWorker,
@@ -18,12 +19,12 @@ const { logins, password_changes } = JSON.parse(
 );
 type Hex = Record<string, string>;
 const log = createLogger('silent');
-const start = (login: Hex = logins[0]) => ({
-  verifier: hexToBytes(login.v!),
-  privateB: hexToBytes(login.b!),
-});
+const privateB = (login: Hex = logins[0]) => hexToBytes(login.b!);
+const publicB = (power: Uint8Array, login: Hex = logins[0]) =>
+  bytesToHex(serverPublicBOf(hexToBytes(login.v!), power));
 const check = (login: Hex = logins[0]) => ({
-  ...start(login),
+  verifier: hexToBytes(login.v!),
+  privateB: privateB(login),
   publicA: hexToBytes(login.A!),
   publicB: hexToBytes(login.B!),
   srpSalt: hexToBytes(login.srp_salt!),
@@ -56,7 +57,7 @@ describe('the pool of log-in threads', () => {
   let pool: SrpPool;
   afterEach(() => pool.stop());
 
-  it('tells of a refused job and of one that is done, by its kind', async () => {
+  it('tells of proofs alone, of one that is refused and of one that is done', async () => {
     const told: [string, string, boolean][] = [];
     const around: Around = async (kind, detail, run) => {
       const outcome = await Promise.allSettled([run()]);
@@ -65,26 +66,25 @@ describe('the pool of log-in threads', () => {
       return outcome[0].value;
     };
     pool = new SrpPool({ workers: 1, queueLimit: 1, log, around });
-    await pool.startHandshake(start());
+    await pool.generatorPowers(privateB());
     await pool.verifyClientProof(check());
     await pool.stop();
-    expect(await errorOf(pool.startHandshake(start()))).to.be.instanceOf(SrpWorkerLostError);
+    expect(await errorOf(pool.verifyClientProof(check()))).to.be.instanceOf(SrpWorkerLostError);
     expect(told).to.deep.equal([
-      ['srp', 'start', true],
       ['srp', 'verify', true],
-      ['srp', 'start', false],
+      ['srp', 'verify', false],
     ]);
   });
 
   it('refuses a job at once when its queue is full, and takes jobs again when it is not', async () => {
     pool = new SrpPool({ workers: 1, queueLimit: 3, log });
-    await pool.startHandshake(start());
+    await pool.generatorPowers(privateB());
     const results = await Promise.all(
-      Array.from({ length: 10 }, () => errorOf(pool.startHandshake(start()))),
+      Array.from({ length: 10 }, () => errorOf(pool.generatorPowers(privateB()))),
     );
     expect(results.filter((error) => error instanceof SrpQueueFullError)).to.have.length(6);
     expect(results.filter((error) => error === undefined)).to.have.length(4);
-    await pool.startHandshake(start());
+    await pool.generatorPowers(privateB());
   });
 
   for (const [death, onJob] of [
@@ -99,10 +99,10 @@ describe('the pool of log-in threads', () => {
         log: collecting,
         createWorker: failingOnce(onJob),
       });
-      const lost = errorOf(pool.startHandshake(start()));
-      const waiting = pool.startHandshake(start());
+      const lost = errorOf(pool.generatorPowers(privateB()));
+      const waiting = pool.generatorPowers(privateB());
       expect(await lost).to.be.instanceOf(SrpWorkerLostError);
-      expect(bytesToHex((await waiting).publicB)).to.equal(logins[0].B);
+      expect(publicB(await waiting)).to.equal(logins[0].B);
       expect(lines.filter((line) => line.includes('died'))).to.have.length(1);
     });
   }
@@ -114,10 +114,10 @@ describe('the pool of log-in threads', () => {
       return createSrpWorker();
     };
     pool = new SrpPool({ workers: 3, queueLimit: 100, log, createWorker });
-    for (let round = 0; round < 3; round += 1) await pool.startHandshake(start());
+    for (let round = 0; round < 3; round += 1) await pool.generatorPowers(privateB());
     expect(made).to.equal(1);
     for (let round = 0; round < 3; round += 1) {
-      await Promise.all(Array.from({ length: 100 }, () => pool.startHandshake(start())));
+      await Promise.all(Array.from({ length: 100 }, () => pool.generatorPowers(privateB())));
     }
     expect(made).to.equal(3);
   });
@@ -130,7 +130,7 @@ describe('the pool of log-in threads', () => {
       return createSrpWorker();
     };
     pool = new SrpPool({ workers: 1, queueLimit: 10, log, createWorker });
-    expect(bytesToHex((await pool.startHandshake(start())).publicB)).to.equal(logins[0].B);
+    expect(publicB(await pool.generatorPowers(privateB()))).to.equal(logins[0].B);
     expect(tries).to.equal(3);
   });
 
@@ -141,9 +141,8 @@ describe('the pool of log-in threads', () => {
       return createSrpWorker();
     };
     pool = new SrpPool({ workers: 1, queueLimit: 10, log, createWorker });
-    const short = { ...start(), privateB: new Uint8Array(39) };
-    expect(await errorOf(pool.startHandshake(short))).to.be.instanceOf(Error);
-    await pool.startHandshake(start());
+    expect(await errorOf(pool.generatorPowers(new Uint8Array(39)))).to.be.instanceOf(Error);
+    await pool.generatorPowers(privateB());
     expect(made).to.equal(1);
   });
 
@@ -157,16 +156,16 @@ describe('the pool of log-in threads', () => {
         { eval: true },
       );
     pool = new SrpPool({ workers: 1, queueLimit: 10, log: collecting, createWorker });
-    await errorOf(pool.startHandshake(start()));
+    await errorOf(pool.generatorPowers(privateB()));
     expect(lines.filter((line) => line.includes('slow arithmetic'))).to.have.length(1);
   });
 
   it('rejects what waits and what comes once it is stopped', async () => {
     pool = new SrpPool({ workers: 1, queueLimit: 10, log });
-    const waiting = [errorOf(pool.startHandshake(start())), errorOf(pool.startHandshake(start()))];
+    const waiting = [errorOf(pool.generatorPowers(privateB())), errorOf(pool.generatorPowers(privateB()))];
     await pool.stop();
     for (const error of await Promise.all(waiting)) expect(error).to.be.instanceOf(SrpWorkerLostError);
-    expect(await errorOf(pool.startHandshake(start()))).to.be.instanceOf(SrpWorkerLostError);
+    expect(await errorOf(pool.generatorPowers(privateB()))).to.be.instanceOf(SrpWorkerLostError);
   });
 
   it('moves a job to its thread, and keeps nothing of it', async () => {
@@ -178,11 +177,11 @@ describe('the pool of log-in threads', () => {
       postMessage(message, transfer as ArrayBuffer[]);
     };
     pool = new SrpPool({ workers: 1, queueLimit: 10, log, createWorker: () => thread });
-    const input = start();
-    const [started, proof] = [await pool.startHandshake(input), await pool.verifyClientProof(check())];
+    const input = privateB();
+    const [power, proof] = [await pool.generatorPowers(input), await pool.verifyClientProof(check())];
     expect(posted.map(({ detached }) => detached)).to.deep.equal([true, true]);
-    expect(input, 'the caller’s own bytes stay').to.deep.equal(start());
-    expect([bytesToHex(started.publicB), proof.ok]).to.deep.equal([logins[0].B, true]);
+    expect(input, 'the caller’s own bytes stay').to.deep.equal(privateB());
+    expect([publicB(power), proof.ok]).to.deep.equal([logins[0].B, true]);
   });
 
   it('answers many jobs, each its own', async () => {
@@ -194,8 +193,13 @@ describe('the pool of log-in threads', () => {
         ...authenticate,
       })),
     ];
-    const starts = await Promise.all(handshakes.map((login) => pool.startHandshake(start(login))));
-    expect(starts.map(({ publicB }) => bytesToHex(publicB))).to.deep.equal(handshakes.map(({ B }) => B));
+    const powers = await Promise.all(handshakes.map((login) => pool.generatorPowers(privateB(login))));
+    expect(powers.map((power, index) => publicB(power, handshakes[index]))).to.deep.equal(
+      handshakes.map(({ B }) => B),
+    );
+    expect(await pool.generatorPowers(concatBytes(...handshakes.map(privateB)))).to.deep.equal(
+      concatBytes(...powers),
+    );
     const proofs = await Promise.all(handshakes.map((login) => pool.verifyClientProof(check(login))));
     for (const [index, proof] of proofs.entries()) {
       if (!proof.ok) throw new Error('the proof was refused');

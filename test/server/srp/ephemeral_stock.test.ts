@@ -1,0 +1,307 @@
+import { randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { Worker } from 'node:worker_threads';
+import { expect } from 'chai';
+import type { Around } from '../../../src/database/around.ts';
+import { bytesToHex, concatBytes, hexToBytes } from '../../../src/protocol/bytes.ts';
+import { modexp, padGroupElement, serverPublicB } from '../../../src/protocol/srp.ts';
+import { createLogger } from '../../../src/server/log.ts';
+import { EphemeralStock } from '../../../src/server/srp/ephemeral_stock.ts';
+import { createServerModexp } from '../../../src/server/srp/server_modexp.ts';
+import { generatorPowers } from '../../../src/server/srp/srp_arithmetic.ts';
+import {
+  createSrpWorker,
+  SrpPool,
+  SrpQueueFullError,
+  SrpWorkerLostError,
+} from '../../../src/server/srp/srp_pool.ts';
+
+const { logins, password_changes } = JSON.parse(
+  readFileSync(new URL('../../vectors/protocol-v1.json', import.meta.url), 'utf8'),
+);
+const log = createLogger('silent');
+const random = (length: number) => new Uint8Array(randomBytes(length));
+const verifier = padGroupElement(9n);
+const { power } = createServerModexp();
+
+const errorOf = (promise: Promise<unknown>) =>
+  promise.then(
+    () => undefined,
+    (error: unknown) => error,
+  );
+
+/** Everything that was promised so far is done. */
+const settled = () => new Promise((resolve) => setImmediate(resolve));
+
+/** Threads that finish a batch, or lose it, when the test says so. */
+class Threads {
+  /** Every b that was asked for, in hex. */
+  readonly privateBs: string[] = [];
+  /** Every buffer that a batch was asked with or answered with. */
+  readonly buffers: Uint8Array[] = [];
+  readonly #underWay: { end(): void; lose(): void }[] = [];
+  asked = 0;
+
+  generatorPowers(privateBs: Uint8Array): Promise<Uint8Array> {
+    this.asked += 1;
+    this.privateBs.push(...bytesToHex(privateBs).match(/.{80}/g)!);
+    this.buffers.push(privateBs);
+    return new Promise((resolve, reject) => {
+      this.#underWay.push({
+        end: () => {
+          const powers = generatorPowers(privateBs, power);
+          this.buffers.push(powers);
+          resolve(powers);
+        },
+        lose: () => reject(new SrpWorkerLostError()),
+      });
+    });
+  }
+
+  async end(): Promise<void> {
+    this.#underWay.shift()!.end();
+    await settled();
+  }
+
+  async lose(): Promise<void> {
+    this.#underWay.shift()!.lose();
+    await settled();
+  }
+}
+
+describe('the stock of ephemeral keys', () => {
+  let threads: Threads;
+  let stock: EphemeralStock;
+  const open = (waitingLimit = 100) => {
+    threads = new Threads();
+    stock = new EphemeralStock({ srp: threads, random, waitingLimit });
+  };
+  const take = (count: number) => Array.from({ length: count }, () => stock.take(verifier));
+
+  it('refuses at once who would wait beyond the limit, and nobody once a batch came', async () => {
+    open(10);
+    const callers = take(12);
+    expect(stock.waiting).to.equal(10);
+    const refused = await Promise.all(callers.slice(10).map(errorOf));
+    for (const error of refused) expect(error).to.be.instanceOf(SrpQueueFullError);
+    await threads.end();
+    expect(stock.waiting).to.equal(2);
+    callers.push(...take(2));
+    await threads.end();
+    await Promise.all([...callers.slice(0, 10), ...callers.slice(12)]);
+  });
+
+  it('rejects those whom the batches under way do not serve when one is lost, and works afterwards', async () => {
+    open();
+    const served = take(8).map(errorOf);
+    const lost = take(1).map(errorOf);
+    expect(threads.asked).to.equal(2);
+    await threads.lose();
+    expect(await lost[0]).to.be.instanceOf(SrpWorkerLostError);
+    expect([threads.asked, stock.waiting]).to.deep.equal([2, 8]);
+    await threads.end();
+    expect(await Promise.all(served)).to.deep.equal(Array(8).fill(undefined));
+    // The batch that was asked for as nothing was left.
+    await threads.lose();
+    expect(threads.asked).to.equal(3);
+    const [next] = take(1);
+    expect(threads.asked).to.equal(4);
+    await threads.end();
+    await next;
+  });
+
+  it('rejects everybody who waits when the only batch is lost', async () => {
+    open();
+    const callers = take(3).map(errorOf);
+    await threads.lose();
+    for (const error of await Promise.all(callers)) expect(error).to.be.instanceOf(SrpWorkerLostError);
+    expect([threads.asked, stock.waiting]).to.deep.equal([1, 0]);
+  });
+
+  it('rejects with what the randomness failed by, and works afterwards', async () => {
+    threads = new Threads();
+    const broken = new Error('no randomness');
+    let isBroken = true;
+    stock = new EphemeralStock({
+      srp: threads,
+      random: (length) => {
+        if (isBroken) throw broken;
+        return random(length);
+      },
+      waitingLimit: 1,
+    });
+    expect(await errorOf(stock.take(verifier))).to.equal(broken);
+    isBroken = false;
+    const [next] = take(1);
+    await threads.end();
+    await next;
+  });
+
+  it('rejects who waits and who comes once it is stopped', async () => {
+    open();
+    const waiting = take(2).map(errorOf);
+    stock.stop();
+    for (const error of await Promise.all([...waiting, ...take(1).map(errorOf)]))
+      expect(error).to.be.instanceOf(SrpWorkerLostError);
+  });
+
+  it('asks for two batches at the start, one after the other, and for another when half of them is taken', async () => {
+    open();
+    expect(threads.asked).to.equal(1);
+    await threads.end();
+    expect(threads.asked).to.equal(2);
+    await threads.end();
+    expect(threads.asked).to.equal(2);
+    await Promise.all(take(7));
+    expect(threads.asked).to.equal(2);
+    await Promise.all(take(8));
+    expect(threads.asked).to.equal(3);
+    await threads.end();
+    await Promise.all(take(9));
+    expect(stock.waiting).to.equal(0);
+  });
+
+  it('asks for as many batches as those who wait need', async () => {
+    open();
+    const callers = take(17);
+    expect(threads.asked).to.equal(3);
+    for (let batch = 0; batch < 3; batch += 1) await threads.end();
+    await Promise.all(callers);
+    // Seven are left.
+    expect(threads.asked).to.equal(4);
+    await Promise.all(take(7));
+    expect([threads.asked, stock.waiting]).to.deep.equal([4, 0]);
+  });
+
+  it('serves in the order in which callers come, each with a b of its own and the B of its verifier', async () => {
+    open();
+    const verifiers = Array.from({ length: 24 }, (_, index) => padGroupElement(BigInt(index + 2)));
+    const takeAll = (those: Uint8Array[]) => those.map((v) => stock.take(v));
+    const waiting = takeAll(verifiers.slice(0, 10));
+    for (let batch = 0; batch < 3; batch += 1) await threads.end();
+    const taken = await Promise.all([...waiting, ...takeAll(verifiers.slice(10))]);
+    const privateBs = taken.map(({ privateB }) => bytesToHex(privateB));
+    expect(privateBs).to.deep.equal(threads.privateBs.slice(0, 24));
+    expect(new Set(privateBs).size).to.equal(24);
+    for (const [index, { privateB, publicB }] of taken.entries())
+      expect(bytesToHex(publicB)).to.equal(bytesToHex(serverPublicB(verifiers[index]!, privateB, power)));
+  });
+
+  it('keeps nothing of a pair that was taken but the caller’s b', async () => {
+    open();
+    await threads.end();
+    const { privateB } = await stock.take(verifier);
+    const [privateBs, powers] = threads.buffers as [Uint8Array, Uint8Array];
+    expect(bytesToHex(privateBs.subarray(0, 40))).to.equal(bytesToHex(privateB));
+    privateB.fill(0);
+    expect(privateBs.subarray(0, 40)).to.deep.equal(new Uint8Array(40));
+    expect(powers.subarray(0, 512)).to.deep.equal(new Uint8Array(512));
+    expect(powers.subarray(512, 1024)).not.to.deep.equal(new Uint8Array(512));
+  });
+
+  it('overwrites a pair whose verifier it refuses', async () => {
+    open();
+    await threads.end();
+    expect(await errorOf(stock.take(new Uint8Array(511)))).to.be.instanceOf(Error);
+    expect(threads.buffers[0]!.subarray(0, 40)).to.deep.equal(new Uint8Array(40));
+  });
+
+  it('overwrites what is left when it is stopped, and what comes or is lost then', async () => {
+    for (const last of ['end', 'lose'] as const) {
+      open();
+      await threads.end();
+      stock.stop();
+      await threads[last]();
+      expect(threads.asked).to.equal(2);
+      for (const buffer of threads.buffers) expect(buffer.every((byte) => byte === 0)).to.equal(true);
+    }
+  });
+
+  it('overwrites the b of a batch that is lost', async () => {
+    open();
+    await threads.lose();
+    expect(threads.buffers[0]).to.deep.equal(new Uint8Array(320));
+  });
+
+  it('tells of every take, of one that is refused, too', async () => {
+    const told: [string, string, boolean][] = [];
+    const around: Around = async (kind, detail, run) => {
+      const [outcome] = await Promise.allSettled([run()]);
+      told.push([kind, detail, outcome.status === 'fulfilled']);
+      if (outcome.status === 'rejected') throw outcome.reason;
+      return outcome.value;
+    };
+    threads = new Threads();
+    stock = new EphemeralStock({ srp: threads, random, waitingLimit: 1, around });
+    const callers = [stock.take(verifier), errorOf(stock.take(verifier))];
+    await settled();
+    await threads.end();
+    await Promise.all(callers);
+    expect(told).to.deep.equal([
+      ['srp', 'start', false],
+      ['srp', 'start', true],
+    ]);
+  });
+
+  describe('on the threads of log-ins', () => {
+    let pool: SrpPool;
+    afterEach(() => {
+      stock.stop();
+      return pool.stop();
+    });
+
+    it('has the known answers', async () => {
+      const handshakes: { v: string; b: string; B: string }[] = [
+        ...logins,
+        ...password_changes.map(({ current, authenticate }: Record<string, object>) => ({
+          ...current,
+          ...authenticate,
+        })),
+      ];
+      const known = concatBytes(...handshakes.map(({ b }) => hexToBytes(b)));
+      let used = 0;
+      const knownFirst = (length: number) => {
+        const next = concatBytes(known.subarray(used, used + length), random(length)).slice(0, length);
+        used += length;
+        return next;
+      };
+      pool = new SrpPool({ workers: 1, queueLimit: 10, log });
+      stock = new EphemeralStock({ srp: pool, random: knownFirst, waitingLimit: 100 });
+      const taken = await Promise.all(handshakes.map(({ v }) => stock.take(hexToBytes(v))));
+      expect(
+        taken.map(({ privateB, publicB }) => ({ b: bytesToHex(privateB), B: bytesToHex(publicB) })),
+      ).to.deep.equal(handshakes.map(({ b, B }) => ({ b, B })));
+      const { privateB, publicB } = await stock.take(verifier);
+      expect(bytesToHex(publicB)).to.equal(bytesToHex(serverPublicB(verifier, privateB, modexp)));
+    });
+
+    it('is served by the next thread when one died', async () => {
+      let made = 0;
+      const createWorker = () => {
+        made += 1;
+        return made > 1
+          ? createSrpWorker()
+          : new Worker(
+              `const { parentPort } = require('node:worker_threads');
+               parentPort.postMessage({ kind: 'ready', arithmetic: 'openssl' });
+               parentPort.on('message', () => process.exit(3));`,
+              { eval: true },
+            );
+      };
+      pool = new SrpPool({ workers: 1, queueLimit: 10, log, createWorker });
+      stock = new EphemeralStock({ srp: pool, random, waitingLimit: 100 });
+      expect(await errorOf(stock.take(verifier))).to.be.instanceOf(SrpWorkerLostError);
+      expect((await stock.take(verifier)).publicB).to.have.length(512);
+      expect(made).to.equal(2);
+    });
+
+    it('refuses as the queue does when that is full', async () => {
+      pool = new SrpPool({ workers: 1, queueLimit: 1, log });
+      stock = new EphemeralStock({ srp: pool, random, waitingLimit: 100 });
+      const callers = take(9).map(errorOf);
+      const errors = await Promise.all(callers);
+      expect(errors.filter((error) => error instanceof SrpQueueFullError)).to.have.length(1);
+      expect(errors.filter((error) => error === undefined)).to.have.length(8);
+    });
+  });
+});
