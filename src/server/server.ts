@@ -126,7 +126,7 @@ async function start(config: Config, parts: ServerParts, teardown: Teardown): Pr
   keyRefresh.start();
   teardown.add(() => keyRefresh.stop());
   const services = await openServices(config, parts, { database, keys, random, tracing, teardown });
-  const { srp, ephemerals, feed, gate } = services;
+  const { srp, feed, gate } = services;
 
   const readiness = new DatabaseReadiness(database.reads, parts.readinessMs ?? 2_000, log);
   database.whenFull(() => readiness.refusedWrite());
@@ -137,11 +137,7 @@ async function start(config: Config, parts: ServerParts, teardown: Teardown): Pr
     pools: () => database.load(),
     faults: () => database.faults(),
     databaseBytes: () => databaseSize(database),
-    srp: () => {
-      const load = srp.load();
-      // Who waits for the stock waits for a thread.
-      return { ...load, queued: load.queued + ephemerals.waiting };
-    },
+    srp: () => srp.load(),
     watchers: () => feed.watcherCount,
     degradedSessions: () => gate.degradedSessions,
     isReady: () => readiness.isServing(),
@@ -242,7 +238,6 @@ interface Foundation {
 interface Services {
   readonly rpcs: readonly Rpc[];
   readonly srp: SrpPool;
-  readonly ephemerals: EphemeralStock;
   readonly feed: RevisionFeed;
   readonly gate: RequestGate;
 }
@@ -261,12 +256,7 @@ async function openServices(
     ...aroundOf(tracing),
   });
   teardown.add(() => srp.stop());
-  const ephemerals = new EphemeralStock({
-    srp,
-    random,
-    waitingLimit: config.srpQueueLimit,
-    ...aroundOf(tracing),
-  });
+  const ephemerals = new EphemeralStock({ srp, random, ...aroundOf(tracing) });
   teardown.add(() => ephemerals.stop());
   const feed = new RevisionFeed(database, log, parts.feedTimes ?? DEFAULT_FEED_TIMES);
   await feed.start();
@@ -291,7 +281,7 @@ async function openServices(
     ...serviceRpcs(DataService, new DataHandler(gate, feed, limits), pipeline),
     ...serviceRpcs(PasswordService, new PasswordHandler(shared), pipeline),
   ];
-  return { rpcs, srp, ephemerals, feed, gate };
+  return { rpcs, srp, feed, gate };
 }
 
 /** The schedule of backups, started, whose state `readiness` tells from now on; undefined where there is none. */

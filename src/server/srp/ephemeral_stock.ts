@@ -1,6 +1,7 @@
 /**
- * The server's ephemeral keys, made ahead of the log-ins that take them: g^b does not depend on the account, so the threads
- * compute it for several b in one job, and a log-in adds its k*v here. A job for each log-in would cost it some 6 % more.
+ * The server's ephemeral keys, made ahead of the log-ins that take them: g^b does not depend on the account, so while the
+ * threads have nothing else to do they compute it for several b in one job, and a log-in adds its k*v here. A job for each
+ * log-in costs it some 7 % more; that is what it costs while there are so many of them that the threads are never idle.
  *
  * Every b is fresh, and serves one attempt. At most 16 wait, in the memory of the process alone; they are overwritten when
  * they are taken, and all of them when the server stops.
@@ -9,12 +10,12 @@ import type { Around } from '../../database/around.ts';
 import type { RandomBytes } from '../../protocol/bytes.ts';
 import { GROUP_ELEMENT_BYTES, PRIVATE_EXPONENT_BYTES } from '../../protocol/sizes.ts';
 import { serverPublicBOf } from '../../protocol/srp.ts';
-import { type SrpPool, SrpQueueFullError, SrpWorkerLostError } from './srp_pool.ts';
+import { type SrpPool, SrpWorkerLostError } from './srp_pool.ts';
 
-/** How many g^b a job computes: some 6 ms, which is what a proof may have to wait longer for its thread. */
+/** How many g^b a job for the stock computes: some 6 ms, which is what a proof that comes meanwhile may wait for its thread. */
 const BATCH = 8;
 
-/** With so many left, or fewer, the next batch is asked for. */
+/** With so many left, or fewer, a batch is asked for. */
 const LOW_WATER = 8;
 
 /** What the server keeps of an attempt and what it shows of it. */
@@ -31,57 +32,45 @@ interface Pair {
   readonly power: Uint8Array;
 }
 
-interface Caller {
-  readonly resolve: (pair: Pair) => void;
-  readonly reject: (error: unknown) => void;
-}
-
-/** Pairs of b and g^b. The first batch is asked for at once, so that the first log-in need not wait for all of it. */
+/** Pairs of b and g^b. The first batch is asked for at once: it is there when the first log-in is. */
 export class EphemeralStock {
-  readonly #srp: Pick<SrpPool, 'generatorPowers'>;
+  readonly #srp: Pick<SrpPool, 'generatorPowers' | 'isIdle'>;
   readonly #random: RandomBytes;
-  readonly #waitingLimit: number;
   readonly #around: Around | undefined;
   readonly #pairs: Pair[] = [];
-  /** Empty while there are pairs; otherwise the batches under way are enough for all of them. */
-  readonly #waiting: Caller[] = [];
-  #batchesUnderWay = 0;
+  #isFilling = false;
   #stopped = false;
 
-  /** `waitingLimit`: how many callers may wait for a batch. `around` is told of every take; by default nobody is. */
+  /** `around` is told of every take; by default nobody is. */
   constructor(parts: {
-    srp: Pick<SrpPool, 'generatorPowers'>;
+    srp: Pick<SrpPool, 'generatorPowers' | 'isIdle'>;
     random: RandomBytes;
-    waitingLimit: number;
     around?: Around;
   }) {
     this.#srp = parts.srp;
     this.#random = parts.random;
-    this.#waitingLimit = parts.waitingLimit;
     this.#around = parts.around;
-    this.#ask();
+    this.#fill();
   }
 
-  /** A b that nobody else gets, and its B for a verifier (512 bytes). Rejects with SrpQueueFullError or SrpWorkerLostError. */
+  /**
+   * A b that nobody else gets, and its B for a verifier (512 bytes). Rejects with SrpQueueFullError or SrpWorkerLostError,
+   * as a job of its own does.
+   */
   take(verifier: Uint8Array): Promise<Ephemeral> {
     const run = () => this.#take(verifier);
     return this.#around === undefined ? run() : this.#around('srp', 'start', run);
   }
 
-  /** How many wait for a batch. */
-  get waiting(): number {
-    return this.#waiting.length;
-  }
-
-  /** Overwrites what is left. Who waits or comes is rejected. */
+  /** Overwrites what is left. Who comes then is rejected. */
   stop(): void {
     this.#stopped = true;
-    this.#overwritePairs();
-    for (const { reject } of this.#waiting.splice(0)) reject(new SrpWorkerLostError());
+    this.#overwrite();
   }
 
   async #take(verifier: Uint8Array): Promise<Ephemeral> {
-    const { privateB, power } = await this.#nextPair();
+    if (this.#stopped) throw new SrpWorkerLostError();
+    const { privateB, power } = this.#pairs.shift() ?? (await this.#make(1))[0]!;
     try {
       return { privateB, publicB: serverPublicBOf(verifier, power) };
     } catch (error) {
@@ -89,41 +78,33 @@ export class EphemeralStock {
       throw error;
     } finally {
       power.fill(0);
+      this.#fill();
     }
   }
 
-  #nextPair(): Promise<Pair> | Pair {
-    if (this.#stopped) throw new SrpWorkerLostError();
-    const pair = this.#pairs.shift();
-    if (pair !== undefined) {
-      this.#ask();
-      return pair;
-    }
-    if (this.#waiting.length >= this.#waitingLimit) throw new SrpQueueFullError();
-    return new Promise((resolve, reject) => {
-      this.#waiting.push({ resolve, reject });
-      this.#ask();
-    });
+  /** Asks for a batch where few pairs are left and nobody's proof would wait for it. */
+  #fill(): void {
+    if (this.#isFilling || this.#stopped || this.#pairs.length > LOW_WATER || !this.#srp.isIdle) return;
+    this.#isFilling = true;
+    this.#make(BATCH).then(
+      (batch) => {
+        this.#isFilling = false;
+        this.#pairs.push(...batch);
+        if (this.#stopped) this.#overwrite();
+        else this.#fill();
+      },
+      () => {
+        // The next take asks again: here it might fail for ever.
+        this.#isFilling = false;
+      },
+    );
   }
 
-  /** Asks for as many batches as those who wait need, and for one where few pairs are left. */
-  #ask(): void {
-    const isLow = this.#pairs.length <= LOW_WATER;
-    const needed = Math.max(Math.ceil(this.#waiting.length / BATCH), isLow ? 1 : 0);
-    while (this.#batchesUnderWay < needed) {
-      this.#batchesUnderWay += 1;
-      this.#makeBatch().then(
-        (batch) => this.#receive(batch),
-        (error: unknown) => this.#failed(error),
-      );
-    }
-  }
-
-  async #makeBatch(): Promise<Pair[]> {
-    const privateBs = this.#random(BATCH * PRIVATE_EXPONENT_BYTES);
+  async #make(count: number): Promise<Pair[]> {
+    const privateBs = this.#random(count * PRIVATE_EXPONENT_BYTES);
     try {
       const powers = await this.#srp.generatorPowers(privateBs);
-      return Array.from({ length: BATCH }, (_, index) => ({
+      return Array.from({ length: count }, (_, index) => ({
         privateB: partOf(privateBs, index, PRIVATE_EXPONENT_BYTES),
         power: partOf(powers, index, GROUP_ELEMENT_BYTES),
       }));
@@ -133,24 +114,7 @@ export class EphemeralStock {
     }
   }
 
-  #receive(batch: readonly Pair[]): void {
-    this.#batchesUnderWay -= 1;
-    for (const pair of batch) {
-      const caller = this.#waiting.shift();
-      if (caller === undefined) this.#pairs.push(pair);
-      else caller.resolve(pair);
-    }
-    if (this.#stopped) this.#overwritePairs();
-    else this.#ask();
-  }
-
-  /** Rejects those whom the other batches will not serve. The next caller asks again: here it would fail again at once. */
-  #failed(error: unknown): void {
-    this.#batchesUnderWay -= 1;
-    for (const { reject } of this.#waiting.splice(BATCH * this.#batchesUnderWay)) reject(error);
-  }
-
-  #overwritePairs(): void {
+  #overwrite(): void {
     for (const { privateB, power } of this.#pairs.splice(0)) {
       privateB.fill(0);
       power.fill(0);

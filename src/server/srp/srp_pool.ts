@@ -102,6 +102,11 @@ export class SrpPool {
     return this.#around === undefined ? run() : this.#around('srp', 'verify', run);
   }
 
+  /** Whether no job waits or runs. */
+  get isIdle(): boolean {
+    return this.#queue.length === 0 && ![...this.#threads].some(({ pending }) => pending !== undefined);
+  }
+
   /** Jobs that wait, threads that work and threads there are, and the most there may be. */
   load(): { queued: number; busy: number; threads: number; most: number } {
     const busy = [...this.#threads].filter(({ pending }) => pending !== undefined).length;

@@ -15,6 +15,7 @@ import {
   SrpQueueFullError,
   SrpWorkerLostError,
 } from '../../../src/server/srp/srp_pool.ts';
+import { eventually } from '../../support/eventually.ts';
 
 const { logins, password_changes } = JSON.parse(
   readFileSync(new URL('../../vectors/protocol-v1.json', import.meta.url), 'utf8'),
@@ -33,17 +34,19 @@ const errorOf = (promise: Promise<unknown>) =>
 /** Everything that was promised so far is done. */
 const settled = () => new Promise((resolve) => setImmediate(resolve));
 
-/** Threads that finish a batch, or lose it, when the test says so. */
+/** Threads that finish a job, or lose it, when the test says so. They are idle or not as the test says. */
 class Threads {
   /** Every b that was asked for, in hex. */
   readonly privateBs: string[] = [];
-  /** Every buffer that a batch was asked with or answered with. */
+  /** Every buffer that a job was asked with or answered with. */
   readonly buffers: Uint8Array[] = [];
   readonly #underWay: { end(): void; lose(): void }[] = [];
-  asked = 0;
+  /** How many b each job was asked with. */
+  readonly asked: number[] = [];
+  isIdle = true;
 
   generatorPowers(privateBs: Uint8Array): Promise<Uint8Array> {
-    this.asked += 1;
+    this.asked.push(privateBs.length / 40);
     this.privateBs.push(...bytesToHex(privateBs).match(/.{80}/g)!);
     this.buffers.push(privateBs);
     return new Promise((resolve, reject) => {
@@ -72,50 +75,34 @@ class Threads {
 describe('the stock of ephemeral keys', () => {
   let threads: Threads;
   let stock: EphemeralStock;
-  const open = (waitingLimit = 100) => {
+  const open = () => {
     threads = new Threads();
-    stock = new EphemeralStock({ srp: threads, random, waitingLimit });
+    stock = new EphemeralStock({ srp: threads, random });
   };
   const take = (count: number) => Array.from({ length: count }, () => stock.take(verifier));
 
-  it('refuses at once who would wait beyond the limit, and nobody once a batch came', async () => {
-    open(10);
-    const callers = take(12);
-    expect(stock.waiting).to.equal(10);
-    const refused = await Promise.all(callers.slice(10).map(errorOf));
-    for (const error of refused) expect(error).to.be.instanceOf(SrpQueueFullError);
-    await threads.end();
-    expect(stock.waiting).to.equal(2);
-    callers.push(...take(2));
-    await threads.end();
-    await Promise.all([...callers.slice(0, 10), ...callers.slice(12)]);
-  });
-
-  it('rejects those whom the batches under way do not serve when one is lost, and works afterwards', async () => {
+  it('rejects with what a job of its own was lost by, and works afterwards', async () => {
     open();
-    const served = take(8).map(errorOf);
-    const lost = take(1).map(errorOf);
-    expect(threads.asked).to.equal(2);
     await threads.lose();
-    expect(await lost[0]).to.be.instanceOf(SrpWorkerLostError);
-    expect([threads.asked, stock.waiting]).to.deep.equal([2, 8]);
-    await threads.end();
-    expect(await Promise.all(served)).to.deep.equal(Array(8).fill(undefined));
-    // The batch that was asked for as nothing was left.
+    const [lost] = take(1).map(errorOf);
     await threads.lose();
-    expect(threads.asked).to.equal(3);
+    expect(await lost).to.be.instanceOf(SrpWorkerLostError);
     const [next] = take(1);
-    expect(threads.asked).to.equal(4);
     await threads.end();
     await next;
+    expect(threads.asked).to.deep.equal([8, 1, 1, 8]);
+    await threads.end();
+    await Promise.all(take(8));
   });
 
-  it('rejects everybody who waits when the only batch is lost', async () => {
+  it('asks for no batch by itself after one was lost', async () => {
     open();
-    const callers = take(3).map(errorOf);
     await threads.lose();
-    for (const error of await Promise.all(callers)) expect(error).to.be.instanceOf(SrpWorkerLostError);
-    expect([threads.asked, stock.waiting]).to.deep.equal([1, 0]);
+    expect(threads.asked).to.deep.equal([8]);
+    const [one] = take(1);
+    await threads.end();
+    await one;
+    expect(threads.asked).to.deep.equal([8, 1, 8]);
   });
 
   it('rejects with what the randomness failed by, and works afterwards', async () => {
@@ -128,7 +115,6 @@ describe('the stock of ephemeral keys', () => {
         if (isBroken) throw broken;
         return random(length);
       },
-      waitingLimit: 1,
     });
     expect(await errorOf(stock.take(verifier))).to.equal(broken);
     isBroken = false;
@@ -137,49 +123,55 @@ describe('the stock of ephemeral keys', () => {
     await next;
   });
 
-  it('rejects who waits and who comes once it is stopped', async () => {
+  it('rejects who comes once it is stopped', async () => {
     open();
-    const waiting = take(2).map(errorOf);
+    await threads.end();
     stock.stop();
-    for (const error of await Promise.all([...waiting, ...take(1).map(errorOf)]))
-      expect(error).to.be.instanceOf(SrpWorkerLostError);
+    expect(await errorOf(stock.take(verifier))).to.be.instanceOf(SrpWorkerLostError);
   });
 
   it('asks for two batches at the start, one after the other, and for another when half of them is taken', async () => {
     open();
-    expect(threads.asked).to.equal(1);
+    expect(threads.asked).to.deep.equal([8]);
     await threads.end();
-    expect(threads.asked).to.equal(2);
+    expect(threads.asked).to.deep.equal([8, 8]);
     await threads.end();
-    expect(threads.asked).to.equal(2);
     await Promise.all(take(7));
-    expect(threads.asked).to.equal(2);
-    await Promise.all(take(8));
-    expect(threads.asked).to.equal(3);
-    await threads.end();
+    expect(threads.asked).to.deep.equal([8, 8]);
     await Promise.all(take(9));
-    expect(stock.waiting).to.equal(0);
+    expect(threads.asked).to.deep.equal([8, 8, 8]);
+    await threads.end();
+    await Promise.all(take(8));
+    expect(threads.asked.filter((count) => count !== 8)).to.deep.equal([]);
   });
 
-  it('asks for as many batches as those who wait need', async () => {
+  it('asks for no batch while the threads have other work, and has each b made by itself once none is left', async () => {
     open();
-    const callers = take(17);
-    expect(threads.asked).to.equal(3);
-    for (let batch = 0; batch < 3; batch += 1) await threads.end();
+    threads.isIdle = false;
+    await threads.end();
+    await Promise.all(take(8));
+    expect(threads.asked).to.deep.equal([8]);
+    const callers = take(2);
+    expect(threads.asked).to.deep.equal([8, 1, 1]);
+    await threads.end();
+    await threads.end();
     await Promise.all(callers);
-    // Seven are left.
-    expect(threads.asked).to.equal(4);
-    await Promise.all(take(7));
-    expect([threads.asked, stock.waiting]).to.deep.equal([4, 0]);
+    threads.isIdle = true;
+    const [last] = take(1);
+    await threads.end();
+    await last;
+    expect(threads.asked).to.deep.equal([8, 1, 1, 1, 8]);
   });
 
   it('serves in the order in which callers come, each with a b of its own and the B of its verifier', async () => {
     open();
     const verifiers = Array.from({ length: 24 }, (_, index) => padGroupElement(BigInt(index + 2)));
     const takeAll = (those: Uint8Array[]) => those.map((v) => stock.take(v));
-    const waiting = takeAll(verifiers.slice(0, 10));
-    for (let batch = 0; batch < 3; batch += 1) await threads.end();
-    const taken = await Promise.all([...waiting, ...takeAll(verifiers.slice(10))]);
+    await threads.end();
+    await threads.end();
+    const made = takeAll(verifiers.slice(0, 16));
+    await threads.end();
+    const taken = await Promise.all([...made, ...takeAll(verifiers.slice(16))]);
     const privateBs = taken.map(({ privateB }) => bytesToHex(privateB));
     expect(privateBs).to.deep.equal(threads.privateBs.slice(0, 24));
     expect(new Set(privateBs).size).to.equal(24);
@@ -212,7 +204,7 @@ describe('the stock of ephemeral keys', () => {
       await threads.end();
       stock.stop();
       await threads[last]();
-      expect(threads.asked).to.equal(2);
+      expect(threads.asked).to.deep.equal([8, 8]);
       for (const buffer of threads.buffers) expect(buffer.every((byte) => byte === 0)).to.equal(true);
     }
   });
@@ -232,9 +224,10 @@ describe('the stock of ephemeral keys', () => {
       return outcome.value;
     };
     threads = new Threads();
-    stock = new EphemeralStock({ srp: threads, random, waitingLimit: 1, around });
-    const callers = [stock.take(verifier), errorOf(stock.take(verifier))];
-    await settled();
+    stock = new EphemeralStock({ srp: threads, random, around });
+    const callers = [errorOf(stock.take(verifier)), stock.take(verifier)];
+    await threads.end();
+    await threads.lose();
     await threads.end();
     await Promise.all(callers);
     expect(told).to.deep.equal([
@@ -266,8 +259,12 @@ describe('the stock of ephemeral keys', () => {
         return next;
       };
       pool = new SrpPool({ workers: 1, queueLimit: 10, log });
-      stock = new EphemeralStock({ srp: pool, random: knownFirst, waitingLimit: 100 });
-      const taken = await Promise.all(handshakes.map(({ v }) => stock.take(hexToBytes(v))));
+      stock = new EphemeralStock({ srp: pool, random: knownFirst });
+      const taken = [];
+      for (const { v } of handshakes) {
+        await eventually(() => pool.isIdle);
+        taken.push(await stock.take(hexToBytes(v)));
+      }
       expect(
         taken.map(({ privateB, publicB }) => ({ b: bytesToHex(privateB), B: bytesToHex(publicB) })),
       ).to.deep.equal(handshakes.map(({ b, B }) => ({ b, B })));
@@ -275,7 +272,7 @@ describe('the stock of ephemeral keys', () => {
       expect(bytesToHex(publicB)).to.equal(bytesToHex(serverPublicB(verifier, privateB, modexp)));
     });
 
-    it('is served by the next thread when one died', async () => {
+    it('serves by the next thread when one died with a batch', async () => {
       let made = 0;
       const createWorker = () => {
         made += 1;
@@ -289,19 +286,17 @@ describe('the stock of ephemeral keys', () => {
             );
       };
       pool = new SrpPool({ workers: 1, queueLimit: 10, log, createWorker });
-      stock = new EphemeralStock({ srp: pool, random, waitingLimit: 100 });
-      expect(await errorOf(stock.take(verifier))).to.be.instanceOf(SrpWorkerLostError);
+      stock = new EphemeralStock({ srp: pool, random });
       expect((await stock.take(verifier)).publicB).to.have.length(512);
       expect(made).to.equal(2);
     });
 
     it('refuses as the queue does when that is full', async () => {
-      pool = new SrpPool({ workers: 1, queueLimit: 1, log });
-      stock = new EphemeralStock({ srp: pool, random, waitingLimit: 100 });
-      const callers = take(9).map(errorOf);
-      const errors = await Promise.all(callers);
-      expect(errors.filter((error) => error instanceof SrpQueueFullError)).to.have.length(1);
-      expect(errors.filter((error) => error === undefined)).to.have.length(8);
+      pool = new SrpPool({ workers: 1, queueLimit: 3, log });
+      stock = new EphemeralStock({ srp: pool, random });
+      const errors = await Promise.all(take(4).map(errorOf));
+      expect(errors.filter((error) => error instanceof SrpQueueFullError)).to.have.length(2);
+      expect(errors.filter((error) => error === undefined)).to.have.length(2);
     });
   });
 });

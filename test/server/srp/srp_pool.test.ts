@@ -122,6 +122,18 @@ describe('the pool of log-in threads', () => {
     expect(made).to.equal(3);
   });
 
+  it('is idle while no job waits or runs', async () => {
+    pool = new SrpPool({ workers: 1, queueLimit: 10, log });
+    expect(pool.isIdle).to.equal(true);
+    const first = pool.generatorPowers(privateB());
+    const second = pool.generatorPowers(privateB());
+    expect(pool.isIdle).to.equal(false);
+    await first;
+    expect(pool.isIdle).to.equal(false);
+    await second;
+    expect(pool.isIdle).to.equal(true);
+  });
+
   it('tries again when a thread cannot be started', async () => {
     let tries = 0;
     const createWorker = () => {
