@@ -25,7 +25,7 @@ export class SrpWorkerLostError extends Error {
 
 /** What a pool is made with. */
 export interface SrpPoolOptions {
-  /** How many threads at most. One is there from the start, the others once jobs wait: each takes some 14 MB. */
+  /** How many threads at most. One is there from the start, the others once several jobs wait: each takes some 14 MB. */
   readonly workers: number;
   /** How many jobs may wait beside those that run. */
   readonly queueLimit: number;
@@ -142,7 +142,8 @@ export class SrpPool {
       // Moved, not copied: no b stays behind here.
       thread.worker.postMessage(pending.job, [pending.job]);
     }
-    if (this.#queue.length > 0 && this.#mayGrow()) this.#startThread();
+    // One job alone may wait behind a batch for the stock, which is no reason for another thread.
+    if (this.#queue.length > 1 && this.#mayGrow()) this.#startThread();
   }
 
   /** One more thread, when all that there are have work and none is on its way. */

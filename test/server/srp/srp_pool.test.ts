@@ -107,14 +107,15 @@ describe('the pool of log-in threads', () => {
     });
   }
 
-  it('begins with one thread, and starts others when jobs wait, up to its number', async () => {
+  it('begins with one thread, and starts others when several jobs wait, up to its number', async () => {
     let made = 0;
     const createWorker = () => {
       made += 1;
       return createSrpWorker();
     };
     pool = new SrpPool({ workers: 3, queueLimit: 100, log, createWorker });
-    for (let round = 0; round < 3; round += 1) await pool.generatorPowers(privateB());
+    for (let round = 0; round < 3; round += 1)
+      await Promise.all([pool.generatorPowers(privateB()), pool.generatorPowers(privateB())]);
     expect(made).to.equal(1);
     for (let round = 0; round < 3; round += 1) {
       await Promise.all(Array.from({ length: 100 }, () => pool.generatorPowers(privateB())));
