@@ -78,8 +78,8 @@ class Modexp {
 
 /**
  * Genuine log-ins over gRPC, one at a time: the floor has a core to itself, and two calls at once would share the halves of
- * one, which makes either cost more. The floor of each log-in follows it, so that either begins with the caches and the
- * clock rate that the client's own arithmetic left.
+ * one, which makes either cost more. The floor of each log-in follows it, so that either begins with caches and a clock rate
+ * that another program left.
  */
 async function measureCpu(report: Report): Promise<void> {
   const server = await ServerProcess.start();

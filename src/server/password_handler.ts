@@ -111,8 +111,8 @@ export class PasswordHandler implements HandlerOf<typeof PasswordService> {
       const current = await this.#currentCredentials(transaction, account);
       const ephemeralId = crypto.randomUUID();
       const [pair, newPair] = await Promise.all([
-        this.#ephemerals.take(current.srpVerifier),
-        this.#ephemerals.take(announced.srpVerifier),
+        this.#sealedPair('eph_private_b', ephemeralId, current.srpVerifier),
+        this.#sealedPair('new_eph_private_b', ephemeralId, announced.srpVerifier),
       ]);
       await transaction.execute(DELETE_STARTS, [account.id, call.session.sessionId]);
       await transaction.execute(INSERT_START, [
@@ -120,9 +120,9 @@ export class PasswordHandler implements HandlerOf<typeof PasswordService> {
         account.id,
         call.session.sessionId,
         account.credential_generation,
-        this.#sealAttempt('eph_private_b', ephemeralId, pair.privateB),
+        pair.sealedB,
         pair.publicB,
-        this.#sealAttempt('new_eph_private_b', ephemeralId, newPair.privateB),
+        newPair.sealedB,
         newPair.publicB,
         ...this.#credentials.seal('auth_ephemerals', ephemeralId, 'new_', announced),
       ]);
@@ -366,10 +366,16 @@ export class PasswordHandler implements HandlerOf<typeof PasswordService> {
     }
   }
 
-  #sealAttempt(column: string, ephemeralId: string, privateB: Uint8Array): Buffer {
-    const sealed = this.#keys.sealer.seal('auth_ephemerals', column, ephemeralId, privateB);
+  /** A fresh b, sealed for its column, and its B for a verifier. */
+  async #sealedPair(
+    column: string,
+    ephemeralId: string,
+    verifier: Uint8Array,
+  ): Promise<{ sealedB: Buffer; publicB: Uint8Array }> {
+    const { privateB, publicB } = await this.#ephemerals.take(verifier);
+    const sealedB = this.#keys.sealer.seal('auth_ephemerals', column, ephemeralId, privateB);
     privateB.fill(0);
-    return sealed;
+    return { sealedB, publicB };
   }
 
   #ended(call: SealedCall, sessionIds: readonly string[]): void {

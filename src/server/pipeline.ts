@@ -114,7 +114,7 @@ function publicRpc(method: DescMethod, run: Method, { rules, log }: PipelinePart
 class SealedRpc {
   readonly #method: DescMethod;
   readonly #access: Access;
-  /** Whether a password change calls it once for each batch of a vault. */
+  /** Whether only a password change calls it. */
   readonly #isBulk: boolean;
   readonly #run: Method;
   readonly #parts: PipelineParts;
@@ -158,18 +158,19 @@ class SealedRpc {
   async #unary(request: Message, context: CallContext): Promise<Message> {
     const { turns, bulk } = this.#parts;
     let call: SealedCall | undefined;
-    if (!this.#isBulk) bulk.otherBegins();
     try {
       const opened = await this.#open(request, context);
       call = opened.call;
       const { userId, kind } = call.session;
-      // Other sessions are refused, and hold up no change of their user's.
+      // Other sessions are refused, and stand in no line of a change.
       if (this.#isBulk && kind === SESSION_KIND_PASSWORD_CHANGE) return await this.#piece(opened);
+      // What does not open is nobody's call, and no change rests for it.
+      if (!this.#isBulk) bulk.otherBegins();
       return await turns.run(userId, call, () => this.#answer(opened));
     } catch (error) {
       throw this.#refused(error, call, context);
     } finally {
-      if (!this.#isBulk) bulk.otherEnds();
+      if (!this.#isBulk && call !== undefined) bulk.otherEnds();
     }
   }
 

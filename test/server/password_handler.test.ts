@@ -127,19 +127,27 @@ describe('PasswordService', () => {
       await register(transport, one);
       sessions.push(await logIn(transport, one));
     }
+    // Those whose turn it is wait for this.
+    const lock = new pg.Client(server.database.connection);
+    await lock.connect();
+    await lock.query('begin');
+    const owners = 'select user_id from login_sessions where id = any($1)';
+    await lock.query(`select from users where id in (${owners}) for update`, [
+      sessions.map(({ sessionId }) => sessionId),
+    ]);
     const announced = announce(account, 'new');
-    let pending = 4 * sessions.length;
-    const flood = Promise.allSettled(
-      Array.from({ length: pending }, (_, index) =>
-        startChange(sessions[index % sessions.length]!, announced).finally(() => {
-          pending -= 1;
-        }),
+    const refused: unknown[] = [];
+    const flood = Promise.all(
+      Array.from({ length: 4 * sessions.length }, (_, index) =>
+        startChange(sessions[index % sessions.length]!, announced).catch((error) => refused.push(error)),
       ),
     );
+    await eventually(() => refused.length === 14);
     await createEntries(writer, 1);
-    expect(pending).to.be.above(0);
-    const refused = (await flood).flatMap((result) => (result.status === 'rejected' ? [result.reason] : []));
-    expect(refused.length).to.be.within(1, 14);
+    expect((await server.database.lockWaiters()).length).to.equal(2);
+    await lock.end();
+    await flood;
+    expect(refused).to.have.length(14);
     const refusal = await refusalOf(Promise.reject(refused[0]));
     expect(reasons(refusal)).to.deep.equal([[13, 'request']]);
     expect(refusal.sealed).to.equal(false);

@@ -216,8 +216,8 @@ describe('the pipeline has as bulk work', () => {
 
   it('no request that does not open', async () => {
     const ways = await waysOf(SESSION_KIND_PASSWORD_CHANGE, 1n);
-    expect(ways).to.have.all.keys('begins, ends', '');
-    expect(ways['']).to.have.members(CHANGE_CALLS);
+    expect(ways).to.have.all.keys('');
+    expect(ways['']).to.include.members(CHANGE_CALLS);
   });
 
   it('no watch, whose opening is over before its first message', async () => {

@@ -3,8 +3,8 @@
  * threads have nothing else to do they compute it for several b in one job, and a log-in adds its k*v here. A job for each
  * log-in costs it some 7 % more; that is what it costs while there are so many of them that the threads are never idle.
  *
- * Every b is fresh, and serves one attempt. At most 16 wait, in the memory of the process alone; they are overwritten when
- * they are taken, and all of them when the server stops.
+ * Every b is fresh, and serves one attempt. At most 16 wait, in the memory of the process alone. g^b is overwritten
+ * when it is taken, b by who took it, and what is left when the server stops.
  */
 import type { Around } from '../../database/around.ts';
 import type { RandomBytes } from '../../protocol/bytes.ts';
@@ -32,7 +32,7 @@ interface Pair {
   readonly power: Uint8Array;
 }
 
-/** Pairs of b and g^b. The first batch is asked for at once: it is there when the first log-in is. */
+/** Pairs of b and g^b. The first batch is asked for at once, so that it is there when the first log-in comes, as a rule. */
 export class EphemeralStock {
   readonly #srp: Pick<SrpPool, 'generatorPowers' | 'isIdle'>;
   readonly #random: RandomBytes;
