@@ -1,7 +1,7 @@
 /**
  * The server's ephemeral keys, made ahead of the log-ins that take them: g^b does not depend on the account, so while the
  * threads have nothing else to do they compute it for several b in one job, and a log-in adds its k*v here. A job for each
- * log-in costs it some 7 % more; that is what it costs while there are so many of them that the threads are never idle.
+ * log-in costs it some 6 % more; that is what it costs while there are so many of them that the threads are never idle.
  *
  * Every b is fresh, and serves one attempt. At most 16 wait, in the memory of the process alone. g^b is overwritten
  * when it is taken, b by who took it, and what is left when the server stops.

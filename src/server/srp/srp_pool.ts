@@ -104,7 +104,8 @@ export class SrpPool {
 
   /** Whether no job waits or runs. */
   get isIdle(): boolean {
-    return this.#queue.length === 0 && ![...this.#threads].some(({ pending }) => pending !== undefined);
+    const { queued, busy } = this.load();
+    return queued === 0 && busy === 0;
   }
 
   /** Jobs that wait, threads that work and threads there are, and the most there may be. */

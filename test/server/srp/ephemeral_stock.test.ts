@@ -1,6 +1,5 @@
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { Worker } from 'node:worker_threads';
 import { expect } from 'chai';
 import type { Around } from '../../../src/database/around.ts';
 import { bytesToHex, concatBytes, hexToBytes } from '../../../src/protocol/bytes.ts';
@@ -9,13 +8,10 @@ import { createLogger } from '../../../src/server/log.ts';
 import { EphemeralStock } from '../../../src/server/srp/ephemeral_stock.ts';
 import { createServerModexp } from '../../../src/server/srp/server_modexp.ts';
 import { generatorPowers } from '../../../src/server/srp/srp_arithmetic.ts';
-import {
-  createSrpWorker,
-  SrpPool,
-  SrpQueueFullError,
-  SrpWorkerLostError,
-} from '../../../src/server/srp/srp_pool.ts';
+import { SrpPool, SrpQueueFullError, SrpWorkerLostError } from '../../../src/server/srp/srp_pool.ts';
 import { eventually } from '../../support/eventually.ts';
+import { errorOf } from '../../support/rejection.ts';
+import { failingOnce } from '../../support/srp_threads.ts';
 
 const { logins, password_changes } = JSON.parse(
   readFileSync(new URL('../../vectors/protocol-v1.json', import.meta.url), 'utf8'),
@@ -24,12 +20,6 @@ const log = createLogger('silent');
 const random = (length: number) => new Uint8Array(randomBytes(length));
 const verifier = padGroupElement(9n);
 const { power } = createServerModexp();
-
-const errorOf = (promise: Promise<unknown>) =>
-  promise.then(
-    () => undefined,
-    (error: unknown) => error,
-  );
 
 /** Everything that was promised so far is done. */
 const settled = () => new Promise((resolve) => setImmediate(resolve));
@@ -274,16 +264,10 @@ describe('the stock of ephemeral keys', () => {
 
     it('serves by the next thread when one died with a batch', async () => {
       let made = 0;
+      const thread = failingOnce('process.exit(3)');
       const createWorker = () => {
         made += 1;
-        return made > 1
-          ? createSrpWorker()
-          : new Worker(
-              `const { parentPort } = require('node:worker_threads');
-               parentPort.postMessage({ kind: 'ready', arithmetic: 'openssl' });
-               parentPort.on('message', () => process.exit(3));`,
-              { eval: true },
-            );
+        return thread();
       };
       pool = new SrpPool({ workers: 1, queueLimit: 10, log, createWorker });
       stock = new EphemeralStock({ srp: pool, random });

@@ -13,6 +13,8 @@ import {
   SrpWorkerLostError,
 } from '../../../src/server/srp/srp_pool.ts';
 import { collectingLog } from '../../support/collecting_log.ts';
+import { errorOf } from '../../support/rejection.ts';
+import { failingOnce } from '../../support/srp_threads.ts';
 
 const { logins, password_changes } = JSON.parse(
   readFileSync(new URL('../../vectors/protocol-v1.json', import.meta.url), 'utf8'),
@@ -31,27 +33,6 @@ const check = (login: Hex = logins[0]) => ({
   context: hexToBytes(login.context!),
   clientProof: hexToBytes(login.M1!),
 });
-
-const errorOf = (promise: Promise<unknown>) =>
-  promise.then(
-    () => undefined,
-    (error: unknown) => error,
-  );
-
-/** Threads that say they are ready and then do `onJob`; the next ones are real. */
-const failingOnce = (onJob: string, times = 1) => {
-  let made = 0;
-  return () => {
-    made += 1;
-    if (made > times) return createSrpWorker();
-    return new Worker(
-      `const { parentPort } = require('node:worker_threads');
-       parentPort.postMessage({ kind: 'ready', arithmetic: 'openssl' });
-       parentPort.on('message', () => { ${onJob} });`,
-      { eval: true },
-    );
-  };
-};
 
 describe('the pool of log-in threads', () => {
   let pool: SrpPool;
